@@ -19,6 +19,9 @@
 /* HKDF-SHA-512 (RFC 5869). ret is initialised here to ret_len bytes. 0, -ENOMEM, -EIO. */
 int ec_hkdf_sha512(struct ec_secret *ret, size_t ret_len, const struct ec_secret *key,
 		   const void *salt, size_t salt_len, const char *info);
+/* HKDF with another digest of OpenSSL ("SHA256"). */
+int ec_hkdf(const char *digest, struct ec_secret *ret, size_t ret_len,
+	    const struct ec_secret *key, const void *salt, size_t salt_len, const char *info);
 /* 65,536 times SHA-512, as eCryptfs does. Also the signature. -EINVAL if empty or over 64 bytes. */
 int ec_s2k(struct ec_secret *ret_key, uint8_t ret_sig[static EC_SIG_LEN],
 	   const struct ec_secret *passphrase, const uint8_t salt[static EC_S2K_SALT_LEN]);
