@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Logins while the broker is absent, killed, stopped or answers garbage (point 3), and open
+homes while it is killed and comes back (point 5)."""
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+
+from homes import (PASSWORDS, WAYS, daemon_pid, home_open, leftovers, login_ssh, login_su, logout,
+                   make_world, sh, status_of, unit_active, wait_until)
+from report import attempt, check, finish
+
+SHELL_SECONDS = 5.0
+EXTRA_SECONDS = 0.3
+ROUNDS = 5
+GARBAGE = ("wrong-type", "empty", "closed-descriptor", "noise", "silence", "forever")
+
+
+def seconds_to_shell(way, user):
+    start = time.monotonic()
+    term = WAYS[way](user, PASSWORDS[user], timeout=90)
+    took = time.monotonic() - start
+    logout(term)
+    return took
+
+
+def everyone_gets_in(state):
+    for way in ("ssh", "su -l", "login on a serial line"):
+        for user in ("vera", "alice", "nora"):
+            took = seconds_to_shell(way, user)
+            check(f"broker {state}, {way}, {user}: shell within {SHELL_SECONDS:.0f} s",
+                  took <= SHELL_SECONDS, f"{took:.2f} s")
+
+
+def restart_broker():
+    sh("systemctl unmask --runtime ecryptfsd.service; systemctl reset-failed ecryptfsd.service; "
+       "systemctl restart ecryptfsd.service", check=False)
+    assert wait_until(lambda: unit_active("ecryptfsd.service"), 30) is not None, "broker is back"
+
+
+def absent():
+    sh("systemctl stop ecryptfsd.service; systemctl mask --runtime ecryptfsd.service")
+    everyone_gets_in("absent")
+    restart_broker()
+
+
+def killed():
+    def one(way, user):
+        os.kill(daemon_pid(), signal.SIGKILL)
+        return seconds_to_shell(way, user)
+
+    for way in ("ssh", "su -l"):
+        for user in ("vera", "nora"):
+            took = one(way, user)
+            check(f"broker killed a moment ago, {way}, {user}: gets a shell", True, f"{took:.2f} s")
+            wait_until(lambda: unit_active("ecryptfsd.service"), 20)
+    restart_broker()
+    assert wait_until(lambda: not leftovers("vera"), 15) is not None, leftovers("vera")
+
+
+def stopped():
+    pid = daemon_pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        everyone_gets_in("stopped")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    restart_broker()
+
+
+def garbage():
+    fake = os.environ.get("FAKE_BROKER", "/share/bin/fake-broker")
+    sh("systemctl stop ecryptfsd.service; systemctl mask --runtime ecryptfsd.service")
+    for kind in GARBAGE:
+        with subprocess.Popen([fake, "--system", kind]) as process:
+            wait_until(lambda: status_of("busctl status org.ecryptfs.Manager1") == 0, 10)
+            for user in ("vera", "nora"):
+                took = seconds_to_shell("ssh", user)
+                check(f"broker answers garbage ({kind}), ssh, {user}: shell", took <= SHELL_SECONDS
+                      or kind == "forever", f"{took:.2f} s")
+            process.kill()
+    restart_broker()
+
+
+def cost_for_others():
+    """nora has no vault: what the module adds to her login, in pairs of one round each."""
+    with_module, without = [], []
+    for _ in range(ROUNDS):
+        with_module.append(seconds_to_shell("su -l", "nora"))
+        sh("pam-auth-update --package --disable ecryptfs || "
+           "pam-auth-update --package --remove ecryptfs")
+        without.append(seconds_to_shell("su -l", "nora"))
+        sh("pam-auth-update --package --enable ecryptfs || pam-auth-update --package")
+    a, b = statistics.median(with_module), statistics.median(without)
+    check(f"user without a vault: at most {EXTRA_SECONDS} s more than without the module",
+          a - b <= EXTRA_SECONDS, f"median of {ROUNDS}: {a:.2f} s with, {b:.2f} s without")
+
+
+def killed_while_open():
+    """The broker dies with -9 under a writer: no error, no unmount, and logout still closes."""
+    term = login_ssh("vera", PASSWORDS["vera"])
+    other = login_su("alice", PASSWORDS["alice"])
+    writer = """python3 -c '
+import os, time
+end = time.time() + 25
+n = 0
+while time.time() < end:
+    block = os.urandom(5000)
+    with open(\"w%d\" % (n % 7), \"wb\") as f:
+        f.write(block); f.flush(); os.fsync(f.fileno())
+    assert open(\"w%d\" % (n % 7), \"rb\").read() == block
+    n += 1
+print(\"rounds\", n)' && echo writer-fine"""
+    term.seen = ""
+    term.send(writer.replace("\n", "\n"))
+    kills = 0
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        pid = daemon_pid()
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            kills += 1
+        time.sleep(2.5)
+    i, match = term.expect(r"rounds (\d+)", timeout=60)
+    term.expect(r"writer-fine", timeout=10)
+    check("broker killed -9 under a writer: no error", int(match.group(1)) > 0,
+          f"{match.group(1)} rounds, {kills} kills")
+    check("broker killed -9: both homes stay mounted", home_open("vera") and home_open("alice"))
+    wait_until(lambda: unit_active("ecryptfsd.service"), 20)
+    term.prompt()
+    logout(term)
+    took = wait_until(lambda: not home_open("vera"), 15)
+    check("after the kills, logout closes the home", took is not None, took and f"{took:.1f} s")
+    check("after the kills, the other's home is still open", home_open("alice"))
+    logout(other)
+    took = wait_until(lambda: not leftovers("alice"), 15)
+    check("after the kills, the other's logout closes it too", took is not None,
+          f"{took:.1f} s" if took is not None else leftovers("alice"))
+
+
+def killed_while_gone():
+    """The last session ends while there is no broker: it closes the home when it is back."""
+    term = login_su("vera", PASSWORDS["vera"])
+    sh("systemctl stop ecryptfsd.service; systemctl mask --runtime ecryptfsd.service")
+    logout(term)
+    check("no broker at logout: the home stays as it is", home_open("vera"))
+    restart_broker()
+    took = wait_until(lambda: not leftovers("vera"), 15)
+    check("no broker at logout: it closes the home when it is back", took is not None,
+          f"{took:.1f} s" if took is not None else leftovers("vera"))
+
+
+def main():
+    make_world()
+    for name, part in (("absent", absent), ("killed", killed), ("stopped", stopped),
+                       ("garbage", garbage), ("cost for others", cost_for_others),
+                       ("killed while open", killed_while_open),
+                       ("killed while gone", killed_while_gone)):
+        attempt(name, part)
+        restart_broker()
+    finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""passwd: the new password opens the home, the old one does not (point 4); broker and store are
+killed at each of their steps, and one of the two always opens it; a reset by root is mended."""
+import os
+import re
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+
+from homes import (PASSWORDS, daemon_pid, home_open, leftovers, login_ssh, logout, make_world,
+                   set_password, sh, status_of, unit_active, wait_until)
+from report import attempt, check, finish
+from terminal import Terminal
+
+WRONG_SECRET = 4	# exit code of ecryptfsctl
+STORE_CALLS = "openat2,linkat,renameat,renameat2,fsync,write"
+BROKER_CALLS = "sendmsg"
+
+
+def opens(user, password):
+    """Exit status of an unlock with this password; a home that opened is closed again."""
+    path = f"/run/{user}.try"
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(password)
+    status = status_of(f"ecryptfsctl unlock {user} --key-file {path}", timeout=180)
+    os.unlink(path)
+    if status == 0:
+        sh(f"ecryptfsctl lock {user}")
+    return status
+
+
+def change(user, old, new, expect_done=True):
+    """The user types passwd at a terminal."""
+    term = Terminal.spawn(["su", "-s", "/bin/sh", user, "-c", "exec passwd"], name="passwd")
+    term.expect(r"[Cc]urrent.*: ?", timeout=60)
+    term.send(old)
+    term.expect(r"[Nn]ew password: ?", timeout=60)
+    term.send(new)
+    term.expect(r"[Rr]etype.*: ?", timeout=60)
+    term.send(new)
+    status = term.wait_end(120)
+    if expect_done and status:
+        raise RuntimeError(f"passwd exited {status}: {term.log[-300:]!r}")
+    return term.log
+
+
+def new_opens_old_does_not(user, old, new):
+    words = change(user, old, new)
+    check(f"passwd of {user}: new password opens the home", opens(user, new) == 0, words[-80:])
+    status = opens(user, old)
+    check(f"passwd of {user}: old password does not", status == WRONG_SECRET, f"exit {status}")
+    PASSWORDS[user] = new
+    term = login_ssh(user, new)
+    check(f"passwd of {user}: login with the new password opens the home", home_open(user))
+    logout(term)
+    wait_until(lambda: not leftovers(user), 15)
+
+
+def settle(user, first, second):
+    """After a crash: which of the two opens the home, then both vault and login agree again."""
+    assert wait_until(lambda: unit_active("ecryptfsd.service") or
+                      status_of("systemctl start ecryptfsd.service") == 0, 30) is not None
+    for password in (first, second):
+        if opens(user, password) == 0:
+            set_password(user, password)
+            return password
+    return None
+
+
+def traced_calls(user, old, new):
+    """How many steps (messages sent) the broker takes for one change."""
+    log = "/run/steps"
+    tracer = subprocess.Popen(["strace", "-qq", "-f", "-p", str(daemon_pid()), "-o", log,
+                               "-e", f"trace={BROKER_CALLS}"])
+    time.sleep(2)
+    change(user, old, new)
+    tracer.terminate()
+    tracer.wait()
+    with open(log) as lines:
+        return len(re.findall(rf"(?:{BROKER_CALLS.replace(',', '|')})\(", lines.read()))
+
+
+def broker_killed(user):
+    old, new = PASSWORDS[user], "second-Secret-4"
+    steps = traced_calls(user, old, new)
+    old, new = new, old
+    good = 0
+    tried = list(range(1, steps + 1))
+    for n in tried:
+        tracer = subprocess.Popen(["strace", "-qq", "-f", "-p", str(daemon_pid()),
+                                   "-o", "/dev/null", "-e", f"trace={BROKER_CALLS}",
+                                   "-e", f"inject={BROKER_CALLS}:signal=SIGKILL:when={n}"])
+        time.sleep(1)
+        change(user, old, new, expect_done=False)
+        tracer.terminate()
+        tracer.wait()
+        works = settle(user, new, old)
+        good += works is not None
+        if works is None:
+            check(f"broker killed at message {n} of {steps}: one password works", False)
+            return
+        old, new = works, (new if works == old else old)
+    PASSWORDS[user] = old
+    check("broker killed at each message it sends during passwd: one password works each time",
+          good == len(tried) > 3, f"{good} of {len(tried)}")
+
+
+def store_killed(user):
+    """The store dies at each call that touches the disk."""
+    old, new = PASSWORDS[user], "third-Secret-5"
+    dropin = "/run/systemd/system/ecryptfs-store@.service.d"
+    os.makedirs(dropin, exist_ok=True)
+    kills = good = 0
+    for call in STORE_CALLS.split(","):
+        for n in range(1, 30):
+            with open(f"{dropin}/kill.conf", "w") as conf:
+                conf.write("[Service]\nSystemCallFilter=\nNoNewPrivileges=no\nRestrictNamespaces=no\n"
+                           "CapabilityBoundingSet=~\nMemoryDenyWriteExecute=no\nExecStart=\n"
+                           f"ExecStart=/usr/bin/strace -f -o /run/store-trace -e trace={call} "
+                           f"-e inject={call}:signal=SIGKILL:when={n} "
+                           "/usr/libexec/ecryptfsd/ecryptfs-store\n")
+            sh("systemctl daemon-reload; rm -f /run/store-trace")
+            change(user, old, new, expect_done=False)
+            killed = "SIGKILL" in sh("cat /run/store-trace 2>/dev/null", check=False)
+            os.unlink(f"{dropin}/kill.conf")
+            sh("systemctl daemon-reload")
+            works = settle(user, new, old)
+            if works is None:
+                check(f"store killed at {call} number {n}: one password works", False)
+                return
+            old, new = works, (new if works == old else old)
+            good += 1
+            kills += killed
+            if not killed:
+                break
+    PASSWORDS[user] = old
+    check("store killed at each call that touches the disk: one password works each time",
+          kills > 5, f"{good} tries, {kills} kills")
+
+
+def reset_by_root(user):
+    """Root sets a password without knowing the old one: login goes on, and the home is mended."""
+    old, new = PASSWORDS[user], "reset-by-root-6"
+    term = Terminal.spawn(["passwd", user])
+    term.expect(r"[Nn]ew password: ?")
+    term.send(new)
+    term.expect(r"[Rr]etype.*: ?")
+    term.send(new)
+    term.wait_end(60)
+    check("reset by root: the old password still opens the home", opens(user, old) == 0)
+    term = Terminal.spawn(["ssh", "-tt", "-o", "StrictHostKeyChecking=no", "-o",
+                           "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+                           "-o", "PubkeyAuthentication=no", f"{user}@127.0.0.1"])
+    term.expect(r"password: ")
+    term.send(new)
+    i, match = term.expect(r"[$#] \Z", r"(?i)old password.*: ?\Z", timeout=60)
+    check("reset by root: the next login asks for the old password or says what to do",
+          i == 1 or "ecryptfsctl" in term.log, term.log[-200:])
+    if i == 1:
+        term.send(old)
+        term.expect(r"[$#] \Z", timeout=90)
+        check("reset by root: with it the home opens", home_open(user))
+    logout(term)
+    wait_until(lambda: not leftovers(user), 15)
+    if i == 1:
+        check("reset by root: from then on the new password opens it", opens(user, new) == 0)
+        PASSWORDS[user] = new
+
+
+def main():
+    make_world()
+    attempt("vera", new_opens_old_does_not, "vera", PASSWORDS["vera"], "vera-second-Hy3")
+    attempt("alice", new_opens_old_does_not, "alice", PASSWORDS["alice"], "alice-second-Jk8")
+    attempt("reset by root", reset_by_root, "vera")
+    attempt("broker killed", broker_killed, "vera")
+    attempt("store killed", store_killed, "vera")
+    finish()
+
+
+if __name__ == "__main__":
+    main()
