@@ -102,14 +102,19 @@ struct ecfmt_cipher {
 	u8 code;		/* in tag 3 and tag 70 */
 	u8 block_len;		/* bytes, 8 or 16 */
 	u8 key_len;		/* bytes, where the code fixes it; else 0 */
-	u8 key_len_min;
+	u8 key_len_min;		/* bytes of a content key */
 	u8 key_len_max;
 	u8 key_len_step;
+	u8 name_key_len_min;	/* bytes of the part of a name key that is used */
+	u8 name_key_len_max;
+	u8 name_key_len_step;
 };
 
+/* key_len only picks the row of aes; whether it is possible say the two _ok() functions. */
 const struct ecfmt_cipher *ecfmt_cipher_by_name(const char *name, size_t key_len);
 const struct ecfmt_cipher *ecfmt_cipher_by_code(u8 code);
 bool ecfmt_cipher_key_len_ok(const struct ecfmt_cipher *cipher, size_t key_len);
+bool ecfmt_cipher_name_key_len_ok(const struct ecfmt_cipher *cipher, size_t key_len);
 size_t ecfmt_cipher_efek_len(const struct ecfmt_cipher *cipher, size_t fek_len);
 /* i = 0, 1, ...; NULL after the last row. */
 const struct ecfmt_cipher *ecfmt_cipher_row(size_t i);
@@ -191,14 +196,15 @@ int ecfmt_name_packet_get(struct ecfmt_reader *cur, struct ecfmt_name_packet *re
 void ecfmt_name_packet_put(struct ecfmt_writer *cur, const struct ecfmt_name_packet *packet);
 /* Bytes of prefix including the 0x00 that ends it, so that the sum is whole blocks. */
 size_t ecfmt_name_prefix_len(size_t name_len, size_t block_len);
-/* Bytes of a whole lower name, for name_len bytes of plain name. */
+/* Bytes of a whole lower name, for name_len bytes of plain name; (size_t)-1 if none can be. */
 size_t ecfmt_name_lower_len(size_t name_len, size_t block_len);
 /* Longest plain name in bytes that fits lower_max bytes (255 -> 143); 0 if none. */
 size_t ecfmt_name_plain_max(size_t lower_max, size_t block_len);
 /* Copies digest to at most 16 bytes of prefix, 0x00 replaced by 0x42. The caller chains MD5. */
 void ecfmt_name_prefix_block(u8 *ret, size_t len, const u8 digest[static ECFMT_MD5_LEN]);
 /* Finds the name behind the first 0x00 of the decrypted bytes. -EBADMSG if there is none, if it
- * is empty, "." or "..", or has NUL; if component, also for a '/'. Borrowed. */
+ * is empty or has a NUL; if component, also for a '/' and for "." and "..", which only a symlink
+ * may point to. Borrowed. */
 int ecfmt_name_plain_get(const u8 *plain, size_t len, bool component,
 			 const char **ret_name, size_t *ret_len);
 
