@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The directories of a new vault, and how to take them away again. Until the last step of a
+ * creation has succeeded, the marker file "creating" stands beside the vault: a home whose
+ * creation was interrupted is still the old home, and its half-filled vault is scrap.
+ */
+#include "store/store.h"
+
+#include "lib/cleanup.h"
+#include "lib/vault-document.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char *const vault_names[] = {
+	EC_VAULT_DOCUMENT_NAME, EC_VAULT_DOCUMENT_BACKUP_NAME, NULL,
+};
+
+/* A directory that root owns and only root writes to, as the parent of every user's own. */
+static int open_roots_dir(int dir_fd, const char *name, int *ret_fd, struct st_problem *problem)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+	int r;
+
+	r = st_open_owned_dir(dir_fd, name, 0, &fd, problem);
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0 || st.st_mode & (S_IWGRP | S_IWOTH))
+		return st_fail(problem, -ELOOP, "others than root may write to %s", name);
+	*ret_fd = ec_take_fd(&fd);
+	return 0;
+}
+
+/* As root: mkdir, then hand over. 1 if it was made, 0 if it stood there. */
+static int make_dir(int dir_fd, const char *name, uid_t uid, gid_t gid, mode_t mode,
+		    struct st_problem *problem)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (mkdirat(dir_fd, name, 0700) < 0)
+		return errno == EEXIST ? 0 :
+		       st_fail_errno(problem, -errno, "cannot make directory", name);
+	fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	/* The mode first: to whoever gives the directory away, it belongs no longer. */
+	if (fd < 0 || fchmod(fd, mode) < 0 || fchown(fd, uid, gid) < 0) {
+		int r = -errno;
+
+		(void)unlinkat(dir_fd, name, AT_REMOVEDIR);
+		return st_fail_errno(problem, r, "cannot prepare directory", name);
+	}
+	return 1;
+}
+
+static int open_user_dir(const struct st_home *home, int *ret_base_fd, int *ret_user_fd,
+			 struct st_problem *problem)
+{
+	_cleanup_close_ int base_fd = -1;
+	int r;
+
+	r = open_roots_dir(home->base_fd, ST_BASE_DIR, &base_fd, problem);
+	if (r < 0)
+		return r;
+	r = st_open_owned_dir(base_fd, home->user, home->uid, ret_user_fd, problem);
+	if (r < 0)
+		return r;
+	*ret_base_fd = ec_take_fd(&base_fd);
+	return 0;
+}
+
+static bool exists(int dir_fd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* As the user. What a creation that never came to its end has left. */
+static int remove_unfinished(int user_fd, struct st_problem *problem)
+{
+	int r;
+
+	if (!st_home_is_unfinished(user_fd))
+		return 0;
+	r = st_remove_tree(user_fd, ST_VAULT_DIR, 0);
+	if (r < 0)
+		return st_fail_errno(problem, r, "cannot remove what is left of an interrupted "
+				     "creation:", ST_VAULT_DIR);
+	if (unlinkat(user_fd, ST_CREATING_FILE, 0) < 0 && errno != ENOENT)
+		return st_fail_errno(problem, -errno, "cannot remove", ST_CREATING_FILE);
+	return 0;
+}
+
+static int check_free(const struct st_home *home, int user_fd, struct st_problem *problem)
+{
+	_cleanup_free_ char *private = NULL;
+
+	if (exists(user_fd, ST_LEGACY_CONFIG_DIR) || exists(user_fd, ST_LEGACY_LOWER_DIR))
+		return st_fail(problem, -EEXIST, "user %s has an encrypted home of ecryptfs-utils",
+			       home->user);
+	if (exists(user_fd, ST_KEPT_DIR))
+		return st_fail(problem, -EEXIST, "%s/" ST_BASE_DIR "/%s/" ST_KEPT_DIR " still holds "
+			       "the home that stood there before an earlier encryption; move it "
+			       "away first", home->base, home->user);
+	if (exists(user_fd, ST_VAULT_DIR))
+		return st_fail(problem, -EEXIST, "user %s has an encrypted home already", home->user);
+	if (asprintf(&private, "%s/" ST_LEGACY_CONFIG_DIR "/wrapped-passphrase", home->leaf) < 0)
+		return -ENOMEM;
+	/* Its lower directory would be encrypted a second time, and its mount point inside. */
+	if (exists(home->base_fd, private))
+		return st_fail(problem, -EEXIST, "user %s has a Private directory of ecryptfs-utils "
+			       "in the home", home->user);
+	return 0;
+}
+
+/* As the user: marker, directory, document. */
+static int make_vault(int user_fd, const json_t *document, struct st_problem *problem)
+{
+	_cleanup_close_ int fd = -1;
+	int marker, r;
+
+	marker = openat(user_fd, ST_CREATING_FILE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (marker < 0)
+		return st_fail_errno(problem, -errno, "cannot make", ST_CREATING_FILE);
+	close(marker);
+	if (fsync(user_fd) < 0)
+		return st_fail_errno(problem, -errno, "cannot sync", ST_BASE_DIR);
+	if (mkdirat(user_fd, ST_VAULT_DIR, 0700) < 0)
+		return st_fail_errno(problem, -errno, "cannot make directory", ST_VAULT_DIR);
+	r = st_open_dir(user_fd, ST_VAULT_DIR, &fd, problem);
+	if (r < 0)
+		return r;
+	r = st_document_write(fd, document, problem);
+	if (r >= 0 && fsync(user_fd) < 0)
+		r = st_fail_errno(problem, -errno, "cannot sync", ST_BASE_DIR);
+	return r;
+}
+
+/* 1: files to copy in, 0: none, or no home at all. */
+static int home_has_files(const struct st_home *home, struct st_problem *problem)
+{
+	_cleanup_close_ int fd = -1;
+	bool empty;
+	int r;
+
+	r = st_open_owned_dir(home->base_fd, home->leaf, home->uid, &fd, problem);
+	if (r == -ENOENT)
+		return 0;
+	if (r >= 0)
+		r = st_dir_is_empty(fd, NULL, &empty);
+	return r < 0 ? r : !empty;
+}
+
+static void undo_home(const struct st_home *home, int base_fd, int user_fd)
+{
+	struct st_problem ignored;
+
+	st_become(home->uid, home->gid);
+	(void)remove_unfinished(user_fd, &ignored);
+	st_become_root();
+	(void)unlinkat(base_fd, home->user, AT_REMOVEDIR);
+	(void)unlinkat(home->base_fd, ST_BASE_DIR, AT_REMOVEDIR);
+}
+
+int st_create_home(const json_t *request, json_t **ret_reply, struct st_problem *problem)
+{
+	_cleanup_free_ char *lower = NULL, *path = NULL;
+	_cleanup_home_ struct st_home home = ST_HOME_NULL;
+	_cleanup_close_ int base_fd = -1, user_fd = -1;
+	const json_t *document;
+	const char *user;
+	int r, has_files;
+
+	r = st_get_string(request, "user", &user, problem);
+	if (r < 0)
+		return r;
+	r = st_get_document(request, &document, problem);
+	if (r < 0)
+		return r;
+	r = st_home_find(&home, user, NULL, problem);
+	if (r < 0)
+		return r;
+	r = make_dir(home.base_fd, ST_BASE_DIR, 0, 0, 0755, problem);
+	if (r < 0)
+		return r;
+	r = open_roots_dir(home.base_fd, ST_BASE_DIR, &base_fd, problem);
+	if (r < 0)
+		return r;
+	r = make_dir(base_fd, home.user, home.uid, home.gid, 0700, problem);
+	if (r < 0)
+		return r;
+	r = st_open_owned_dir(base_fd, home.user, home.uid, &user_fd, problem);
+	if (r < 0)
+		return r;
+
+	st_become(home.uid, home.gid);
+	has_files = home_has_files(&home, problem);
+	if (has_files < 0)
+		return has_files;
+	r = remove_unfinished(user_fd, problem);
+	if (r >= 0)
+		r = check_free(&home, user_fd, problem);
+	if (r < 0)
+		return r;
+	r = make_vault(user_fd, document, problem);
+	if (r < 0) {
+		undo_home(&home, base_fd, user_fd);
+		return r;
+	}
+	path = st_home_path(&home);
+	if (!path || asprintf(&lower, "%s/" ST_BASE_DIR "/%s/" ST_VAULT_DIR,
+			      strcmp(home.base, "/") ? home.base : "", home.user) < 0)
+		return -ENOMEM;
+	*ret_reply = json_pack("{s:s, s:s, s:b, s:I, s:s}", "lower", lower, "mount_point", path,
+			       "has_files", has_files, "uid", (json_int_t)home.uid,
+			       "user", home.user);
+	return *ret_reply ? 0 : -ENOMEM;
+}
+
+/*
+ * The last step of a creation: the worker has put the old home aside and mounted the new one.
+ * From here on a login opens the vault.
+ */
+int st_commit_home(const json_t *request, json_t **ret_reply, struct st_problem *problem)
+{
+	_cleanup_home_ struct st_home home = ST_HOME_NULL;
+	_cleanup_close_ int base_fd = -1, user_fd = -1;
+	const char *user;
+	int r;
+
+	r = st_get_string(request, "user", &user, problem);
+	if (r < 0)
+		return r;
+	r = st_home_find(&home, user, NULL, problem);
+	if (r < 0)
+		return r;
+	r = open_user_dir(&home, &base_fd, &user_fd, problem);
+	if (r < 0)
+		return r;
+	st_become(home.uid, home.gid);
+	if (unlinkat(user_fd, ST_CREATING_FILE, 0) < 0 && errno != ENOENT)
+		return st_fail_errno(problem, -errno, "cannot remove", ST_CREATING_FILE);
+	if (fsync(user_fd) < 0)
+		return st_fail_errno(problem, -errno, "cannot sync", ST_BASE_DIR);
+	*ret_reply = json_object();
+	return *ret_reply ? 0 : -ENOMEM;
+}
+
+/* As the owner. Opens path, making it if its parent is there. */
+static int open_or_make(const char *path, uid_t owner, int *ret_fd, bool *ret_made,
+			struct st_problem *problem)
+{
+	_cleanup_free_ char *parent = strdup(path);
+	_cleanup_close_ int parent_fd = -1;
+	char *slash;
+	int r;
+
+	*ret_made = false;
+	r = st_open_owned_dir(AT_FDCWD, path, owner, ret_fd, problem);
+	if (r != -ENOENT)
+		return r;
+	if (!parent)
+		return -ENOMEM;
+	slash = strrchr(parent, '/');
+	slash[slash == parent] = '\0';
+	r = st_open_dir(AT_FDCWD, parent, &parent_fd, problem);
+	if (r < 0)
+		return r;
+	if (mkdirat(parent_fd, strrchr(path, '/') + 1, 0700) < 0 && errno != EEXIST)
+		return st_fail_errno(problem, -errno, "cannot make directory", path);
+	*ret_made = true;
+	return st_open_owned_dir(AT_FDCWD, path, owner, ret_fd, problem);
+}
+
+static int check_mount_point(const char *path, uid_t owner, struct st_problem *problem)
+{
+	_cleanup_close_ int fd = -1;
+	bool made, empty;
+	int r;
+
+	r = open_or_make(path, owner, &fd, &made, problem);
+	if (r < 0)
+		return r;
+	r = st_dir_is_empty(fd, NULL, &empty);
+	if (r < 0)
+		return st_fail_errno(problem, r, "cannot list", path);
+	if (!empty)
+		return st_fail(problem, -EEXIST, "%s is not empty; mounting would hide what is in "
+			       "it", path);
+	return 0;
+}
+
+int st_create_directory(const json_t *request, json_t **ret_reply, struct st_problem *problem)
+{
+	const char *lower, *mount_point;
+	const json_t *document;
+	_cleanup_close_ int fd = -1;
+	bool made, empty;
+	uid_t owner;
+	int r;
+
+	if ((r = st_get_path(request, "lower", &lower, problem)) < 0 ||
+	    (r = st_get_path(request, "mount_point", &mount_point, problem)) < 0 ||
+	    (r = st_get_uid(request, "owner", &owner, problem)) < 0 ||
+	    (r = st_get_document(request, &document, problem)) < 0)
+		return r;
+	if (!strcmp(lower, "/") || !strcmp(mount_point, "/"))
+		return st_fail(problem, -EINVAL, "\"/\" can be neither");
+
+	if (owner) {
+		const struct passwd *pw = getpwuid(owner);
+
+		st_become(owner, pw ? pw->pw_gid : (gid_t)owner);
+	}
+	if (strcmp(lower, mount_point)) {
+		r = check_mount_point(mount_point, owner, problem);
+		if (r < 0)
+			return r;
+	}
+	r = open_or_make(lower, owner, &fd, &made, problem);
+	if (r < 0)
+		return r;
+	r = st_lock_dir(fd, problem);
+	if (r < 0)
+		return r;
+	r = st_dir_is_empty(fd, NULL, &empty);
+	if (r < 0)
+		return st_fail_errno(problem, r, "cannot list", lower);
+	if (!empty)
+		return st_fail(problem, -EEXIST, "%s is not empty; a vault begins in an empty "
+			       "directory", lower);
+	r = st_document_write(fd, document, problem);
+	if (r < 0) {
+		if (made)
+			(void)rmdir(lower);
+		return r;
+	}
+	*ret_reply = json_object();
+	return *ret_reply ? 0 : -ENOMEM;
+}
+
+static int remove_created_home(const char *user, struct st_problem *problem)
+{
+	_cleanup_home_ struct st_home home = ST_HOME_NULL;
+	_cleanup_close_ int base_fd = -1, user_fd = -1;
+	int r;
+
+	r = st_home_find(&home, user, NULL, problem);
+	if (r < 0)
+		return r;
+	r = open_user_dir(&home, &base_fd, &user_fd, problem);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (exists(user_fd, ST_VAULT_DIR) && !st_home_is_unfinished(user_fd))
+		return st_fail(problem, -EBUSY, "the home of %s is complete, it stays", home.user);
+	st_become(home.uid, home.gid);
+	r = remove_unfinished(user_fd, problem);
+	st_become_root();
+	if (r < 0)
+		return r;
+	(void)unlinkat(base_fd, home.user, AT_REMOVEDIR);
+	(void)unlinkat(home.base_fd, ST_BASE_DIR, AT_REMOVEDIR);
+	return 0;
+}
+
+static int remove_created_directory(const json_t *request, struct st_problem *problem)
+{
+	_cleanup_close_ int fd = -1;
+	const char *lower;
+	bool empty;
+	uid_t owner;
+	int r;
+
+	if ((r = st_get_path(request, "lower", &lower, problem)) < 0 ||
+	    (r = st_get_uid(request, "owner", &owner, problem)) < 0)
+		return r;
+	st_become(owner, (gid_t)owner);
+	r = st_open_owned_dir(AT_FDCWD, lower, owner, &fd, problem);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	r = st_dir_is_empty(fd, vault_names, &empty);
+	if (r < 0)
+		return r;
+	if (!empty)
+		return st_fail(problem, -EBUSY, "%s holds files by now, it stays", lower);
+	if ((unlinkat(fd, EC_VAULT_DOCUMENT_NAME, 0) < 0 && errno != ENOENT) ||
+	    (unlinkat(fd, EC_VAULT_DOCUMENT_BACKUP_NAME, 0) < 0 && errno != ENOENT))
+		return st_fail_errno(problem, -errno, "cannot empty", lower);
+	return 0;
+}
+
+int st_remove_created(const json_t *request, json_t **ret_reply, struct st_problem *problem)
+{
+	const json_t *user = json_object_get(request, "user");
+	int r;
+
+	r = json_is_string(user) ? remove_created_home(json_string_value(user), problem) :
+	    remove_created_directory(request, problem);
+	if (r < 0)
+		return r;
+	*ret_reply = json_object();
+	return *ret_reply ? 0 : -ENOMEM;
+}
