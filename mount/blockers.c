@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Who keeps a filesystem busy. */
+#include "mount/blockers.h"
+
+#include "lib/cleanup.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+
+static void closedirp(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static DIR *open_directory_at(int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!stream && fd >= 0)
+		close(fd);
+	return stream;
+}
+
+/* Follows the magic links of /proc without asking a server for fresh attributes. */
+static bool leads_to_device(int dir, const char *name, dev_t device)
+{
+	struct statx stx;
+
+	if (statx(dir, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) < 0)
+		return false;
+	return makedev(stx.stx_dev_major, stx.stx_dev_minor) == device;
+}
+
+static bool fd_on_device(int process, dev_t device, uint64_t deadline)
+{
+	_cleanup_(closedirp) DIR *fds = open_directory_at(process, "fd");
+	struct dirent *entry;
+
+	while (fds && now_ms() < deadline && (entry = readdir(fds)))
+		if (entry->d_name[0] != '.' && leads_to_device(dirfd(fds), entry->d_name, device))
+			return true;
+	return false;
+}
+
+/* 7f00-7f01 r--p 00000000 fd:01 1234 /path: the device is text there, nothing is followed. */
+static bool map_on_device(int process, dev_t device, uint64_t deadline)
+{
+	int fd = openat(process, "maps", O_RDONLY | O_CLOEXEC);
+	_cleanup_fclose_ FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+	_cleanup_free_ char *line = NULL;
+	unsigned int major_no, minor_no;
+	size_t size = 0;
+
+	if (!file && fd >= 0)
+		close(fd);
+	while (file && now_ms() < deadline && getline(&line, &size, file) > 0)
+		if (sscanf(line, "%*s %*s %*s %x:%x", &major_no, &minor_no) == 2 &&
+		    makedev(major_no, minor_no) == device)
+			return true;
+	return false;
+}
+
+static bool blocks(int process, dev_t device, uint64_t deadline)
+{
+	return leads_to_device(process, "cwd", device) ||
+	       leads_to_device(process, "root", device) ||
+	       leads_to_device(process, "exe", device) ||
+	       fd_on_device(process, device, deadline) ||
+	       map_on_device(process, device, deadline);
+}
+
+static void read_first_line(int dir, const char *name, char *ret, size_t ret_len)
+{
+	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, ret, ret_len - 1);
+
+	ret[n > 0 ? n : 0] = 0;
+	ret[strcspn(ret, "\n")] = 0;
+}
+
+/* The last component of the unified hierarchy's path that is a service or a scope. */
+static void read_unit(int process, char *ret, size_t ret_len)
+{
+	char text[2048], *save = NULL, *part;
+
+	ret[0] = 0;
+	read_first_line(process, "cgroup", text, sizeof(text));
+	for (part = strtok_r(text, "/", &save); part; part = strtok_r(NULL, "/", &save)) {
+		const char *dot = strrchr(part, '.');
+
+		if (dot && (!strcmp(dot, ".service") || !strcmp(dot, ".scope")))
+			snprintf(ret, ret_len, "%s", part);
+	}
+}
+
+static int add_blocker(json_t *blockers, int process, long pid)
+{
+	char command[64], unit[256];
+	json_t *blocker;
+
+	read_first_line(process, "comm", command, sizeof(command));
+	read_unit(process, unit, sizeof(unit));
+	blocker = json_pack("{s:I, s:s, s:s}", "pid", (json_int_t)pid, "command", command,
+			    "unit", unit);
+	if (!blocker)	/* a command name that is no UTF-8 */
+		blocker = json_pack("{s:I, s:s, s:s}", "pid", (json_int_t)pid, "command", "?",
+				    "unit", "");
+	return blocker && json_array_append_new(blockers, blocker) == 0 ? 0 : -ENOMEM;
+}
+
+int ec_blockers_find(dev_t device, unsigned int timeout_ms, json_t **ret)
+{
+	_cleanup_(closedirp) DIR *proc = opendir("/proc");
+	uint64_t deadline = now_ms() + timeout_ms;
+	json_t *blockers;
+	struct dirent *entry;
+	int r = 0;
+
+	if (!proc)
+		return -errno;
+	blockers = json_array();
+	if (!blockers)
+		return -ENOMEM;
+	while (r == 0 && now_ms() < deadline && json_array_size(blockers) < EC_BLOCKERS_MAX &&
+	       (entry = readdir(proc))) {
+		long pid = strtol(entry->d_name, NULL, 10);
+		_cleanup_close_ int process = -1;
+
+		if (!isdigit((unsigned char)entry->d_name[0]) || pid == (long)getpid())
+			continue;
+		process = openat(dirfd(proc), entry->d_name,
+				 O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (process >= 0 && blocks(process, device, deadline))
+			r = add_blocker(blockers, process, pid);
+	}
+	if (r < 0) {
+		json_decref(blockers);
+		return r;
+	}
+	*ret = blockers;
+	return 0;
+}
+
+void ec_blockers_to_text(const json_t *blockers, char *ret, size_t ret_len)
+{
+	size_t used = 0, i;
+	json_t *blocker;
+
+	ret[0] = 0;
+	json_array_foreach(blockers, i, blocker) {
+		const char *command = "?", *unit = "";
+		json_int_t pid = 0;
+
+		json_unpack(blocker, "{s:I, s:s, s:s}", "pid", &pid, "command", &command,
+			    "unit", &unit);
+		used += (size_t)snprintf(ret + used, ret_len - used, "%s%s (pid %lld%s%s)",
+					 i ? ", " : "", command, (long long)pid,
+					 unit[0] ? ", " : "", unit);
+		if (used >= ret_len)
+			return;
+	}
+}
