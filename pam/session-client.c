@@ -206,7 +206,7 @@ static int append_entry(sd_bus_message *call, const char *key, const char *value
 {
 	char clean[ECP_TEXT_LEN];
 
-	if (!value)
+	if (!value || !value[0])
 		return 0;
 	copy_printable(clean, sizeof(clean), value);
 	return sd_bus_message_append(call, "{sv}", key, "s", clean);
