@@ -61,6 +61,25 @@ bool fsx_chance(struct fsx *f, unsigned int percent)
 	return fsx_below(f, 100) < percent;
 }
 
+/* Long names are one letter many times. */
+static void squeeze(char *text)
+{
+	char *to = text, *from = text;
+
+	while (*from) {
+		size_t run = 1;
+
+		while (from[run] == *from)
+			run++;
+		if (run > 12)
+			to += sprintf(to, "<%c*%zu>", *from, run);
+		else
+			to = (char *)memmove(to, from, run) + run;
+		from += run;
+	}
+	*to = '\0';
+}
+
 void fsx_note(struct fsx *f, const char *format, ...)
 {
 	char *note = f->notes[f->n_notes++ % FSX_N_NOTES];
@@ -72,6 +91,7 @@ void fsx_note(struct fsx *f, const char *format, ...)
 	if (n > 0 && (size_t)n < FSX_NOTE_LEN)
 		vsnprintf(note + n, FSX_NOTE_LEN - n, format, args);
 	va_end(args);
+	squeeze(note);
 	if (f->verbose)
 		fprintf(stderr, "%s\n", note);
 }

@@ -1,0 +1,1090 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * posix: one named check for each thing that applications expect of a filesystem and that a
+ * stacked one gets wrong easily; the shortcomings of the in-tree ecryptfs come first.
+ *
+ *   posix [-l LINK_LEN] [-n NAME_LEN] [-x] UPPER LOWER [NAME...]
+ *
+ * UPPER is an empty directory of the filesystem under test, LOWER the same one below it; -x: file
+ * metadata is in an extended attribute, not in a header. Each check runs in a child of its own
+ * with a time limit. Prints "pass NAME" or "fail NAME: why"; the status is 0 if all ran.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TIME_LIMIT	100u	/* seconds for one check */
+#define USER		1000	/* uid and gid of the user who has no privilege */
+
+static const char *upper, *lower;
+static size_t link_len = 4095, name_len = 255;
+static bool in_xattr;
+static size_t header_len = 8192;
+
+static void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+static const char *running;
+
+static void fail(const char *format, ...)
+{
+	va_list args;
+
+	printf("fail %s: ", running);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	printf("\n");
+	fflush(stdout);
+	_exit(1);
+}
+
+/* The call that must not fail. */
+static long must(long ret, const char *what)
+{
+	if (ret < 0)
+		fail("%s: %s", what, strerror(errno));
+	return ret;
+}
+
+#define MUST(call) must((call), #call)
+#define REQUIRE(condition)						\
+	do {								\
+		if (!(condition))					\
+			fail("line %d: not %s (errno %s)", __LINE__, #condition, strerror(errno)); \
+	} while (0)
+
+static void become_user(void)
+{
+	MUST(setegid(USER));
+	MUST(seteuid(USER));
+}
+
+static void become_root(void)
+{
+	MUST(seteuid(0));
+	MUST(setegid(0));
+}
+
+static int create(const char *name, const void *bytes, size_t len)
+{
+	int fd = MUST(open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+
+	if (len)
+		REQUIRE(write(fd, bytes, len) == (ssize_t)len);
+	return fd;
+}
+
+static void drop_caches(void)
+{
+	int fd = MUST(open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC));
+
+	sync();
+	REQUIRE(write(fd, "3", 1) == 1);
+	close(fd);
+}
+
+static char content[20000];
+
+static void expect_content(const char *name, const void *want, size_t len)
+{
+	static char have[65536];
+	int fd = MUST(open(name, O_RDONLY | O_CLOEXEC));
+
+	REQUIRE(read(fd, have, sizeof(have)) == (ssize_t)len);
+	if (memcmp(have, want, len))
+		fail("%s has other bytes", name);
+	close(fd);
+}
+
+static void expect_zero(int fd, off_t from, off_t to)
+{
+	char buf[4096];
+
+	while (from < to) {
+		size_t want = to - from < 4096 ? (size_t)(to - from) : 4096;
+
+		REQUIRE(pread(fd, buf, want, from) == (ssize_t)want);
+		for (size_t i = 0; i < want; i++) {
+			if (buf[i])
+				fail("byte %lld is %02x, not zero", (long long)from + (long long)i,
+				     (uint8_t)buf[i]);
+		}
+		from += want;
+	}
+}
+
+/* The lower file of the only file here, whatever its name is there. */
+static void lower_stat(struct stat *ret)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/check", lower);
+	dir = opendir(path);
+	if (!dir) {
+		/* the directory's name is encrypted too: it is the only one */
+		DIR *top = opendir(lower);
+
+		REQUIRE(top);
+		while ((entry = readdir(top)) && entry->d_name[0] == '.')
+			;
+		REQUIRE(entry);
+		snprintf(path, sizeof(path), "%s/%s", lower, entry->d_name);
+		closedir(top);
+		dir = opendir(path);
+	}
+	REQUIRE(dir);
+	while ((entry = readdir(dir)) && entry->d_name[0] == '.')
+		;
+	REQUIRE(entry);
+	REQUIRE(fstatat(dirfd(dir), entry->d_name, ret, AT_SYMLINK_NOFOLLOW) == 0);
+	closedir(dir);
+}
+
+static void rename_noreplace(void)
+{
+	close(create("a", "a", 1));
+	close(create("b", "b", 1));
+	REQUIRE(renameat2(AT_FDCWD, "a", AT_FDCWD, "b", RENAME_NOREPLACE) < 0 && errno == EEXIST);
+	MUST(renameat2(AT_FDCWD, "a", AT_FDCWD, "c", RENAME_NOREPLACE));
+	expect_content("c", "a", 1);
+	REQUIRE(access("a", F_OK) < 0);
+}
+
+static void rename_exchange(void)
+{
+	close(create("a", "aa", 2));
+	MUST(mkdir("d", 0755));
+	MUST(renameat2(AT_FDCWD, "a", AT_FDCWD, "d", RENAME_EXCHANGE));
+	expect_content("d", "aa", 2);
+	drop_caches();
+	expect_content("d", "aa", 2);
+	MUST(rmdir("a"));
+}
+
+static void rename_whiteout(void)
+{
+	struct stat st;
+
+	close(create("a", "aa", 2));
+	MUST(renameat2(AT_FDCWD, "a", AT_FDCWD, "b", RENAME_WHITEOUT));
+	expect_content("b", "aa", 2);
+	MUST(stat("a", &st));
+	REQUIRE(S_ISCHR(st.st_mode) && st.st_rdev == 0);
+}
+
+static void tmpfile_link(void)
+{
+	int fd = MUST(open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0640));
+	char proc[64];
+	struct stat st;
+
+	REQUIRE(write(fd, content, 5000) == 5000);
+	MUST(fstat(fd, &st));
+	REQUIRE(st.st_nlink == 0 && st.st_size == 5000);
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	MUST(linkat(AT_FDCWD, proc, AT_FDCWD, "named", AT_SYMLINK_FOLLOW));
+	close(fd);
+	drop_caches();
+	expect_content("named", content, 5000);
+	fd = MUST(open(".", O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0640));
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	REQUIRE(linkat(AT_FDCWD, proc, AT_FDCWD, "never", AT_SYMLINK_FOLLOW) < 0);
+}
+
+static void splice_to_file(void)
+{
+	int from = create("from", content, 9000), to = create("to", "", 0), p[2];
+	off_t a = 0, b = 0;
+	ssize_t n;
+
+	MUST(pipe(p));
+	while (b < 9000) {
+		n = MUST(splice(from, &a, p[1], NULL, 9000 - a, 0));
+		REQUIRE(n > 0);
+		n = MUST(splice(p[0], NULL, to, &b, n, 0));
+		REQUIRE(n > 0);
+	}
+	drop_caches();
+	expect_content("to", content, 9000);
+}
+
+static void sendfile_to_file(void)
+{
+	int from = create("from", content, 9000), to = create("to", "", 0);
+	off_t a = 0;
+
+	while (a < 9000)
+		REQUIRE(MUST(sendfile(to, from, &a, 9000 - a)) > 0);
+	drop_caches();
+	expect_content("to", content, 9000);
+}
+
+static void copy_range(void)
+{
+	int from = create("from", content, 9000), to = create("to", "", 0);
+	off_t a = 0, b = 0;
+
+	while (a < 9000)
+		REQUIRE(MUST(copy_file_range(from, &a, to, &b, 9000 - a, 0)) > 0);
+	drop_caches();
+	expect_content("to", content, 9000);
+}
+
+static void direct(void)
+{
+	char *buf = aligned_alloc(4096, 8192);
+	int fd = MUST(open("a", O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0644));
+
+	memcpy(buf, content, 8192);
+	REQUIRE(pwrite(fd, buf, 8192, 0) == 8192);
+	memset(buf, 0, 8192);
+	REQUIRE(pread(fd, buf, 8192, 0) == 8192 && memcmp(buf, content, 8192) == 0);
+	close(fd);
+	drop_caches();
+	expect_content("a", content, 8192);
+}
+
+static void time_nanoseconds(void)
+{
+	const struct timespec times[2] = { { 1234567890, 123456789 }, { 1111111111, 987654321 } };
+	struct stat st;
+
+	close(create("a", "a", 1));
+	MUST(utimensat(AT_FDCWD, "a", times, 0));
+	for (int i = 0; i < 2; i++) {
+		MUST(stat("a", &st));
+		REQUIRE(st.st_atim.tv_sec == 1234567890 && st.st_atim.tv_nsec == 123456789);
+		REQUIRE(st.st_mtim.tv_sec == 1111111111 && st.st_mtim.tv_nsec == 987654321);
+		drop_caches();
+	}
+	/* and those that the kernel takes itself */
+	close(create("b", "b", 1));
+	MUST(stat("b", &st));
+	if (st.st_mtim.tv_nsec == 0 && st.st_ctim.tv_nsec == 0 && st.st_atim.tv_nsec == 0)
+		fail("a new file has whole seconds");
+	MUST(mkdir("d", 0755));
+	close(create("d/a", "", 0));
+	MUST(stat("d", &st));
+	REQUIRE(st.st_mtim.tv_nsec != 0);
+}
+
+/* Looking at the header is no access to the file. */
+static void atime_of_header(void)
+{
+	const struct timespec times[2] = { { 1000000000, 0 }, { 1000000001, 0 } };
+	struct stat before, after;
+
+	close(create("a", content, 5000));
+	MUST(utimensat(AT_FDCWD, "a", times, 0));
+	drop_caches();
+	lower_stat(&before);
+	REQUIRE(before.st_atim.tv_sec == 1000000000);
+	MUST(stat("a", &after));
+	close(MUST(open("a", O_RDONLY | O_CLOEXEC)));
+	close(MUST(open("a", O_RDWR | O_CLOEXEC)));
+	lower_stat(&after);
+	REQUIRE(after.st_atim.tv_sec == before.st_atim.tv_sec);
+}
+
+static void fsize_limit(void)
+{
+	struct rlimit limit = { 8192, 8192 };
+	int fd;
+
+	signal(SIGXFSZ, SIG_IGN);
+	MUST(setrlimit(RLIMIT_FSIZE, &limit));
+	fd = MUST(open("a", O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+	REQUIRE(pwrite(fd, content, 8192, 0) == 8192);
+	REQUIRE(pwrite(fd, content, 1, 8192) < 0 && errno == EFBIG);
+	REQUIRE(pwrite(fd, content, 10, 8190) == 2);
+	REQUIRE(ftruncate(fd, 8193) < 0 && errno == EFBIG);
+	MUST(fsync(fd));
+	close(fd);
+	drop_caches();
+	REQUIRE(open("a", O_RDWR | O_CLOEXEC) >= 0);
+}
+
+static void setgid_on_create(void)
+{
+	struct stat st;
+	int fd;
+
+	MUST(chmod(".", 0777));
+	become_user();
+	umask(0);
+	fd = MUST(open("a", O_RDWR | O_CREAT | O_CLOEXEC, 06755));
+	MUST(fstat(fd, &st));
+	if ((st.st_mode & 07777) != 06755)
+		fail("mode is %o instead of 6755", st.st_mode & 07777);
+	become_root();
+	drop_caches();
+	MUST(stat("a", &st));
+	REQUIRE((st.st_mode & 07777) == 06755);
+	lower_stat(&st);
+	REQUIRE((st.st_mode & 07777) == 06755);
+}
+
+static void setgid_directory(void)
+{
+	struct stat st;
+
+	MUST(mkdir("d", 0755));
+	MUST(chown("d", USER, 1234));
+	MUST(chmod("d", 02777));
+	become_user();
+	close(create("d/a", "", 0));
+	MUST(mkdir("d/e", 0755));
+	MUST(stat("d/a", &st));
+	REQUIRE(st.st_gid == 1234 && st.st_uid == USER);
+	MUST(stat("d/e", &st));
+	REQUIRE(st.st_gid == 1234 && st.st_mode & S_ISGID);
+}
+
+/* A write by someone else takes the set-id bits away, as everywhere. */
+static void setid_lost_on_write(void)
+{
+	struct stat st;
+	int fd = create("a", "x", 1);
+
+	MUST(fchmod(fd, 06777));
+	close(fd);
+	become_user();
+	fd = MUST(open("a", O_WRONLY | O_CLOEXEC));
+	REQUIRE(write(fd, "y", 1) == 1);
+	MUST(fstat(fd, &st));
+	REQUIRE((st.st_mode & 06000) == 0);
+	become_root();
+	drop_caches();
+	MUST(stat("a", &st));
+	REQUIRE((st.st_mode & 06000) == 0);
+}
+
+static void statx_birth(void)
+{
+	struct statx st;
+	int64_t now = time(NULL);
+
+	close(create("a", "a", 1));
+	MUST(statx(AT_FDCWD, "a", 0, STATX_BASIC_STATS | STATX_BTIME, &st));
+	REQUIRE(st.stx_mask & STATX_BTIME);
+	REQUIRE(st.stx_btime.tv_sec >= now - 2 && st.stx_btime.tv_sec <= now + 5);
+	REQUIRE(st.stx_btime.tv_nsec != 0);
+}
+
+static void statx_attributes(void)
+{
+	int fd = create("a", "a", 1);
+	long flags = 0;
+	struct statx st;
+
+	MUST(ioctl(fd, FS_IOC_GETFLAGS, &flags));
+	flags |= FS_NODUMP_FL;
+	MUST(ioctl(fd, FS_IOC_SETFLAGS, &flags));
+	MUST(statx(AT_FDCWD, "a", 0, STATX_BASIC_STATS, &st));
+	REQUIRE(st.stx_attributes_mask & STATX_ATTR_NODUMP);
+	REQUIRE(st.stx_attributes & STATX_ATTR_NODUMP);
+}
+
+static void blocks_without_header(void)
+{
+	int fd = create("a", "a", 1);
+	struct stat st;
+
+	MUST(fsync(fd));
+	MUST(fstat(fd, &st));
+	if (st.st_blocks != 8)
+		fail("%lld blocks for one byte instead of 8", (long long)st.st_blocks);
+	MUST(ftruncate(fd, 0));
+	MUST(fsync(fd));
+	MUST(fstat(fd, &st));
+	if (st.st_blocks != 0)
+		fail("%lld blocks for nothing", (long long)st.st_blocks);
+	close(fd);
+	drop_caches();
+	MUST(stat("a", &st));
+	if (st.st_blocks != 0)
+		fail("%lld blocks for nothing, before it is opened", (long long)st.st_blocks);
+}
+
+struct acl {
+	uint32_t version;
+	struct { uint16_t tag, perm; uint32_t id; } entries[5];
+};
+
+static void acl_after_set(void)
+{
+	const struct acl acl = { 2, { { 1, 6, -1u }, { 2, 7, USER }, { 4, 0, -1u }, { 0x10, 5, -1u },
+				      { 0x20, 0, -1u } } };
+	struct acl have;
+	struct stat st;
+
+	close(create("a", "a", 1));
+	MUST(setxattr("a", "system.posix_acl_access", &acl, sizeof(acl), 0));
+	for (int i = 0; i < 2; i++) {
+		MUST(stat("a", &st));
+		REQUIRE((st.st_mode & 0777) == 0650);
+		REQUIRE(getxattr("a", "system.posix_acl_access", &have, sizeof(have)) ==
+			sizeof(acl) && memcmp(&have, &acl, sizeof(acl)) == 0);
+		become_user();
+		REQUIRE(access("a", R_OK) == 0);
+		REQUIRE(faccessat(AT_FDCWD, "a", R_OK, AT_EACCESS) == 0);
+		REQUIRE(open("a", O_RDWR | O_CLOEXEC) < 0 && errno == EACCES);
+		become_root();
+		drop_caches();
+	}
+	/* chmod moves the mask, and the list shows it at once */
+	MUST(chmod("a", 0640));
+	MUST(getxattr("a", "system.posix_acl_access", &have, sizeof(have)));
+	REQUIRE(have.entries[3].perm == 4);
+	/* a list that says no more than a mode is no list */
+	MUST(removexattr("a", "system.posix_acl_access"));
+	REQUIRE(getxattr("a", "system.posix_acl_access", &have, sizeof(have)) < 0 && errno == ENODATA);
+}
+
+static void acl_inherited(void)
+{
+	const struct acl acl = { 2, { { 1, 7, -1u }, { 2, 6, USER }, { 4, 5, -1u }, { 0x10, 7, -1u },
+				      { 0x20, 0, -1u } } };
+	struct acl have;
+	struct stat st;
+
+	MUST(mkdir("d", 0755));
+	MUST(setxattr("d", "system.posix_acl_default", &acl, sizeof(acl), 0));
+	umask(022);
+	close(MUST(open("d/a", O_RDWR | O_CREAT | O_CLOEXEC, 0666)));
+	MUST(stat("d/a", &st));
+	if ((st.st_mode & 0777) != 0660)
+		fail("mode is %o instead of 660", st.st_mode & 0777);
+	REQUIRE(getxattr("d/a", "system.posix_acl_access", &have, sizeof(have)) == sizeof(acl));
+	REQUIRE(have.entries[1].id == USER && have.entries[3].perm == 6);
+}
+
+static void symlink_long(void)
+{
+	char target[PATH_MAX], have[PATH_MAX];
+	struct stat st;
+
+	for (size_t len = link_len - 3; len <= link_len; len++) {
+		memset(target, 'x', len);
+		target[len] = '\0';
+		unlink("s");
+		MUST(symlink(target, "s"));
+		for (int i = 0; i < 2; i++) {
+			if (readlink("s", have, sizeof(have)) != (ssize_t)len || memcmp(have, target, len))
+				fail("a target of %zu bytes is another: %s", len, strerror(errno));
+			MUST(lstat("s", &st));
+			REQUIRE(st.st_size == (off_t)len);
+			if (len == link_len)
+				drop_caches();
+		}
+	}
+}
+
+static void symlink_too_long(void)
+{
+	char target[PATH_MAX + 2];
+
+	memset(target, 'x', sizeof(target));
+	target[link_len + 40 < PATH_MAX ? link_len + 40 : PATH_MAX] = '\0';
+	REQUIRE(symlink(target, "s") < 0 && errno == ENAMETOOLONG);
+}
+
+static void name_longest(void)
+{
+	char name[NAME_MAX + 3];
+	struct statfs st;
+
+	memset(name, 'n', sizeof(name));
+	name[name_len] = '\0';
+	close(create(name, "x", 1));
+	drop_caches();
+	expect_content(name, "x", 1);
+	name[name_len] = 'n';
+	name[name_len + 1] = '\0';
+	REQUIRE(open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644) < 0 && errno == ENAMETOOLONG);
+	MUST(statfs(".", &st));
+	if (st.f_namelen != (long)name_len)
+		fail("statfs says %ld instead of %zu", (long)st.f_namelen, name_len);
+}
+
+/* A gap is filled with zeros that must be encrypted: that takes time, and a signal must end it. */
+static void zero_fill_killable(void)
+{
+	int fd = create("a", content, 5000), status;
+	struct timespec start, end;
+	struct stat st;
+	pid_t pid = MUST(fork());
+
+	if (pid == 0) {
+		signal(SIGALRM, SIG_DFL);
+		alarm(0);
+		_exit(pwrite(fd, "end", 3, 256 << 20) == 3 ? 0 : 1);
+	}
+	usleep(400000);
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	kill(pid, SIGKILL);
+	MUST(waitpid(pid, &status, 0));
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	if (end.tv_sec - start.tv_sec > 2)
+		fail("dead only %lld s after it was killed", (long long)(end.tv_sec - start.tv_sec));
+	close(fd);
+	drop_caches();
+	fd = MUST(open("a", O_RDWR | O_CLOEXEC));
+	MUST(fstat(fd, &st));
+	REQUIRE(st.st_size >= 5000);
+	REQUIRE(pread(fd, content + 10000, 5000, 0) == 5000);
+	REQUIRE(memcmp(content, content + 10000, 5000) == 0);
+	/* what is there of the gap is zero, its end and what is added later too */
+	expect_zero(fd, 5000, st.st_size < 100000 ? st.st_size : 100000);
+	if (st.st_size > 100000 && WIFSIGNALED(status))
+		expect_zero(fd, st.st_size - 50000, st.st_size);
+	if (WIFSIGNALED(status)) {
+		MUST(ftruncate(fd, st.st_size + 20000));
+		expect_zero(fd, st.st_size, st.st_size + 20000);
+	}
+}
+
+static int by_handle(const char *name, int flags)
+{
+	static union {
+		struct file_handle head;
+		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} handle;
+	int mount_id, root = MUST(open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), fd;
+
+	if (name) {
+		handle.head.handle_bytes = MAX_HANDLE_SZ;
+		MUST(name_to_handle_at(AT_FDCWD, name, &handle.head, &mount_id, 0));
+	}
+	fd = open_by_handle_at(root, &handle.head, flags | O_CLOEXEC);
+	close(root);
+	return fd;
+}
+
+static void handles(void)
+{
+	char buf[100], path[PATH_MAX] = "";
+	int fd;
+
+	MUST(mkdir("d", 0755));
+	MUST(mkdir("d/e", 0755));
+	close(create("d/e/a", "handle", 6));
+	fd = MUST(by_handle("d/e/a", O_RDWR));
+	REQUIRE(read(fd, buf, sizeof(buf)) == 6);
+	close(fd);
+	drop_caches();
+	fd = MUST(by_handle(NULL, O_RDWR));
+	REQUIRE(read(fd, buf, sizeof(buf)) == 6 && memcmp(buf, "handle", 6) == 0);
+	REQUIRE(pwrite(fd, "H", 1, 0) == 1);
+	close(fd);
+	expect_content("d/e/a", "Handle", 6);
+	/* a directory by its handle: it must find its way up */
+	fd = MUST(by_handle("d/e", O_RDONLY | O_DIRECTORY));
+	close(fd);
+	drop_caches();
+	fd = MUST(by_handle(NULL, O_RDONLY | O_DIRECTORY));
+	MUST(fchdir(fd));
+	REQUIRE(getcwd(path, sizeof(path)) && strlen(path) > 4);
+	if (strcmp(path + strlen(path) - 4, "/d/e"))
+		fail("the directory is at %s", path);
+	REQUIRE(access("a", F_OK) == 0);
+	MUST(chdir("../.."));
+	/* a hard link and a rename change nothing, a removal does */
+	MUST(rename("d/e/a", "b"));
+	fd = MUST(by_handle("b", O_RDONLY));
+	close(fd);
+	MUST(unlink("b"));
+	drop_caches();
+	fd = by_handle(NULL, O_RDONLY);
+	REQUIRE(fd < 0 && errno == ESTALE);
+}
+
+/* Each mode either does what it says or refuses and changes nothing. */
+static void fallocate_modes(void)
+{
+	static const int modes[] = {
+		0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		FALLOC_FL_ZERO_RANGE, FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE,
+	};
+	unsigned int n_done = 0;
+	char have[20000];
+	struct stat st;
+
+	for (size_t i = 0; i < 6; i++) {
+		int fd = create("a", content, 10000), r;
+		bool zeroes = modes[i] & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
+
+		r = fallocate(fd, modes[i], 4096, 4096);
+		if (r < 0 && errno != EOPNOTSUPP)
+			fail("mode %#x: %s", modes[i], strerror(errno));
+		close(fd);
+		drop_caches();
+		fd = MUST(open("a", O_RDWR | O_CLOEXEC));
+		MUST(fstat(fd, &st));
+		if (r < 0 || i < 4) {
+			REQUIRE(st.st_size == 10000);
+			REQUIRE(pread(fd, have, 20000, 0) == 10000);
+			if (r == 0 && zeroes)
+				expect_zero(fd, 4096, 8192);
+			else
+				REQUIRE(memcmp(have + 4096, content + 4096, 4096) == 0);
+			REQUIRE(memcmp(have, content, 4096) == 0);
+			REQUIRE(memcmp(have + 8192, content + 8192, 10000 - 8192) == 0);
+		} else {
+			REQUIRE(st.st_size == (i == 4 ? 10000 - 4096 : 10000 + 4096));
+		}
+		n_done += r == 0;
+		close(fd);
+	}
+	/* growing by fallocate gives zeros, or EOPNOTSUPP */
+	int fd = create("b", content, 100);
+
+	if (fallocate(fd, 0, 0, 20000) == 0) {
+		MUST(fstat(fd, &st));
+		REQUIRE(st.st_size == 20000);
+		expect_zero(fd, 100, 20000);
+	} else {
+		REQUIRE(errno == EOPNOTSUPP);
+		MUST(fstat(fd, &st));
+		REQUIRE(st.st_size == 100);
+	}
+	printf("note %s: %u of 6 modes done, the others refused cleanly\n", running, n_done);
+}
+
+static void holes_read_zero(void)
+{
+	int fd = create("a", "start", 5);
+	struct stat st;
+
+	REQUIRE(pwrite(fd, "end", 3, 1 << 20) == 3);
+	MUST(ftruncate(fd, (1 << 20) + 100000));
+	close(fd);
+	drop_caches();
+	fd = MUST(open("a", O_RDWR | O_CLOEXEC));
+	MUST(fstat(fd, &st));
+	REQUIRE(st.st_size == (1 << 20) + 100000);
+	expect_zero(fd, 5, 1 << 20);
+	expect_zero(fd, (1 << 20) + 3, (1 << 20) + 100000);
+	REQUIRE(lseek(fd, 0, SEEK_DATA) == 0);
+	REQUIRE(lseek(fd, st.st_size, SEEK_DATA) < 0 && errno == ENXIO);
+	REQUIRE(lseek(fd, st.st_size - 1, SEEK_HOLE) <= st.st_size);
+}
+
+static void lower_size_is(off_t size)
+{
+	struct stat st;
+	off_t want = (in_xattr ? 0 : (off_t)header_len) + (size + 4095) / 4096 * 4096;
+
+	sync();
+	lower_stat(&st);
+	if (st.st_size != want)
+		fail("the lower file of %lld bytes has %lld instead of %lld", (long long)size,
+		     (long long)st.st_size, (long long)want);
+}
+
+/* Each way of changing the size, with a fresh look at what the lower file says after it. */
+static void truncate_traps(void)
+{
+	static const off_t sizes[] = { 10000, 4096, 4097, 0, 1, 8192, 4095, 12288, 0, 100000, 5000, 8192 };
+	struct stat st;
+
+	close(create("a", content, 12000));
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		int fd;
+
+		if (i % 2) {
+			MUST(truncate("a", sizes[i]));
+		} else {
+			fd = MUST(open("a", O_RDWR | O_CLOEXEC));
+			MUST(ftruncate(fd, sizes[i]));
+			close(fd);
+		}
+		drop_caches();
+		MUST(stat("a", &st));
+		if (st.st_size != sizes[i])
+			fail("size %lld instead of %lld", (long long)st.st_size, (long long)sizes[i]);
+		lower_size_is(sizes[i]);
+	}
+	/* what was cut off stays gone */
+	close(create("a", content, 12000));
+	MUST(truncate("a", 4096));
+	MUST(truncate("a", 100));
+	MUST(truncate("a", 12000));
+	drop_caches();
+	int fd = MUST(open("a", O_RDWR | O_CLOEXEC));
+
+	expect_zero(fd, 100, 12000);
+	MUST(ftruncate(fd, 0));
+	close(fd);
+	close(MUST(open("a", O_RDWR | O_TRUNC | O_CLOEXEC)));
+	drop_caches();
+	fd = MUST(open("a", O_RDWR | O_CLOEXEC));
+	REQUIRE(write(fd, "again", 5) == 5);
+	close(fd);
+	drop_caches();
+	expect_content("a", "again", 5);
+}
+
+static void metadata_hidden(void)
+{
+	char list[1000], value[4096];
+	ssize_t n;
+
+	close(create("a", content, 5000));
+	n = MUST(listxattr("a", list, sizeof(list)));
+	if (n > 0 && memmem(list, n, "user.ecryptfs", 14))
+		fail("it is listed");
+	REQUIRE(getxattr("a", "user.ecryptfs", value, sizeof(value)) < 0);
+	REQUIRE(setxattr("a", "user.ecryptfs", "x", 1, 0) < 0);
+	REQUIRE(removexattr("a", "user.ecryptfs") < 0);
+	drop_caches();
+	expect_content("a", content, 5000);
+}
+
+/* What a mapping writes behind the end must not come to light. */
+static void mmap_tail(void)
+{
+	int fd = create("a", "12345", 5);
+	char *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	REQUIRE(map != MAP_FAILED);
+	memcpy(map, "SECRET--SECRET", 14);
+	MUST(msync(map, 4096, MS_SYNC));
+	munmap(map, 4096);
+	close(fd);
+	drop_caches();
+	expect_content("a", "SECRE", 5);
+	fd = MUST(open("a", O_RDWR | O_CLOEXEC));
+	MUST(ftruncate(fd, 4096));
+	expect_zero(fd, 5, 4096);
+}
+
+static void mmap_beyond_end(void)
+{
+	int fd = create("a", content, 5000), status;
+	pid_t pid = MUST(fork());
+
+	if (pid == 0) {
+		volatile char *map = mmap(NULL, 16384, PROT_READ, MAP_SHARED, fd, 0);
+
+		_exit(map[8192]);
+	}
+	MUST(waitpid(pid, &status, 0));
+	REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+}
+
+static void executes(void)
+{
+	int in = MUST(open("/bin/true", O_RDONLY | O_CLOEXEC));
+	int out = MUST(open("true", O_RDWR | O_CREAT | O_CLOEXEC, 0755)), status;
+	char buf[4096];
+	ssize_t n;
+	pid_t pid;
+
+	while ((n = MUST(read(in, buf, sizeof(buf)))) > 0)
+		REQUIRE(write(out, buf, n) == n);
+	close(out);
+	for (int i = 0; i < 2; i++) {
+		pid = MUST(fork());
+		if (pid == 0) {
+			execl("./true", "true", NULL);
+			_exit(99);
+		}
+		MUST(waitpid(pid, &status, 0));
+		REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+		drop_caches();
+	}
+}
+
+static void unlinked_open(void)
+{
+	int fd = create("a", content, 6000);
+	char have[6000];
+	struct stat st;
+
+	MUST(unlink("a"));
+	MUST(fstat(fd, &st));
+	REQUIRE(st.st_nlink == 0);
+	REQUIRE(pwrite(fd, "Q", 1, 5999) == 1);
+	drop_caches();
+	REQUIRE(pread(fd, have, 6000, 0) == 6000 && have[5999] == 'Q');
+	REQUIRE(memcmp(have, content, 5999) == 0);
+	MUST(ftruncate(fd, 100));
+	close(create("a", "new", 3));
+	expect_content("a", "new", 3);
+	REQUIRE(pread(fd, have, 6000, 0) == 100);
+}
+
+/* Reading back what a page lacks is the filesystem's affair, not the writer's permission. */
+static void write_only_file(void)
+{
+	int fd = create("a", content, 5000);
+
+	MUST(fchmod(fd, 0200));
+	MUST(fchown(fd, USER, USER));
+	close(fd);
+	drop_caches();
+	become_user();
+	fd = MUST(open("a", O_WRONLY | O_CLOEXEC));
+	REQUIRE(pwrite(fd, "##", 2, 4095) == 2);
+	REQUIRE(pread(fd, content, 1, 0) < 0 && errno == EBADF);
+	REQUIRE(open("a", O_RDONLY | O_CLOEXEC) < 0 && errno == EACCES);
+	close(fd);
+	become_root();
+	content[4095] = content[4096] = '#';
+	drop_caches();
+	expect_content("a", content, 5000);
+}
+
+static void create_without_permission(void)
+{
+	int fd;
+
+	MUST(chmod(".", 0777));
+	become_user();
+	fd = MUST(open("a", O_RDWR | O_CREAT | O_CLOEXEC, 0));
+	REQUIRE(write(fd, content, 5000) == 5000);
+	REQUIRE(pwrite(fd, content + 100, 10, 100) == 10);
+	close(fd);
+	REQUIRE(open("a", O_RDWR | O_CLOEXEC) < 0 && errno == EACCES);
+	become_root();
+	drop_caches();
+	expect_content("a", content, 5000);
+}
+
+static void read_only_file_by_reader(void)
+{
+	int fd = create("a", content, 5000);
+	char have[5000];
+
+	MUST(fchmod(fd, 0444));
+	close(fd);
+	drop_caches();
+	become_user();
+	fd = MUST(open("a", O_RDONLY | O_CLOEXEC));
+	REQUIRE(read(fd, have, 5000) == 5000 && memcmp(have, content, 5000) == 0);
+	REQUIRE(open("a", O_RDWR | O_CLOEXEC) < 0 && errno == EACCES);
+	/* the reader came first: a writer with the right to it must not suffer */
+	become_root();
+	int writer = MUST(open("a", O_RDWR | O_CLOEXEC));
+
+	REQUIRE(pwrite(writer, "W", 1, 0) == 1);
+	REQUIRE(pread(fd, have, 1, 0) == 1 && have[0] == 'W');
+}
+
+static void sockets_and_fifos(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "socket" };
+	int server = MUST(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	int client = MUST(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)), fd;
+	char c = 0;
+
+	MUST(bind(server, (struct sockaddr *)&address, sizeof(address)));
+	MUST(listen(server, 1));
+	MUST(connect(client, (struct sockaddr *)&address, sizeof(address)));
+	MUST(mkfifo("fifo", 0600));
+	fd = MUST(open("fifo", O_RDWR | O_CLOEXEC));
+	REQUIRE(write(fd, "f", 1) == 1 && read(fd, &c, 1) == 1 && c == 'f');
+	MUST(mknod("null", S_IFCHR | 0600, makedev(1, 3)));
+	fd = MUST(open("null", O_RDWR | O_CLOEXEC));
+	REQUIRE(read(fd, &c, 1) == 0);
+}
+
+static void remove_while_reading(void)
+{
+	char name[32];
+	struct dirent *entry;
+	unsigned int n = 0;
+	DIR *dir;
+
+	MUST(mkdir("d", 0755));
+	for (int i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "d/file-%d", i);
+		MUST(mknod(name, S_IFREG | 0644, 0));
+	}
+	dir = opendir("d");
+	REQUIRE(dir);
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		MUST(unlinkat(dirfd(dir), entry->d_name, 0));
+		n++;
+	}
+	closedir(dir);
+	if (n != 300)
+		fail("%u of 300 entries", n);
+	MUST(rmdir("d"));
+}
+
+static void inode_numbers(void)
+{
+	struct dirent *entry;
+	struct stat st;
+	DIR *dir;
+
+	close(create("a", "a", 1));
+	MUST(mkdir("d", 0755));
+	dir = opendir(".");
+	REQUIRE(dir);
+	while ((entry = readdir(dir))) {
+		MUST(lstat(entry->d_name, &st));
+		if (strcmp(entry->d_name, "..") && entry->d_ino != st.st_ino)
+			fail("%s: readdir says %llu, stat %llu", entry->d_name,
+			     (unsigned long long)entry->d_ino, (unsigned long long)st.st_ino);
+	}
+	closedir(dir);
+}
+
+static void filesystem_type(void)
+{
+	struct statfs st;
+
+	MUST(statfs(".", &st));
+	REQUIRE(st.f_type == 0xF15F);
+	REQUIRE(st.f_blocks > 0 && st.f_bfree <= st.f_blocks);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} checks[] = {
+	{ "renameat2 RENAME_NOREPLACE", rename_noreplace },
+	{ "renameat2 RENAME_EXCHANGE", rename_exchange },
+	{ "renameat2 RENAME_WHITEOUT", rename_whiteout },
+	{ "O_TMPFILE and linkat", tmpfile_link },
+	{ "splice to a file", splice_to_file },
+	{ "sendfile to a file", sendfile_to_file },
+	{ "copy_file_range", copy_range },
+	{ "O_DIRECT", direct },
+	{ "time stamps to the nanosecond", time_nanoseconds },
+	{ "atime untouched by header reads", atime_of_header },
+	{ "RLIMIT_FSIZE counts the upper size", fsize_limit },
+	{ "setgid kept on create by a user", setgid_on_create },
+	{ "setgid directories", setgid_directory },
+	{ "set-id bits lost on a write", setid_lost_on_write },
+	{ "statx birth time", statx_birth },
+	{ "statx attributes", statx_attributes },
+	{ "blocks without the header", blocks_without_header },
+	{ "ACL right after being set", acl_after_set },
+	{ "ACL inherited", acl_inherited },
+	{ "longest symlink target", symlink_long },
+	{ "symlink target too long", symlink_too_long },
+	{ "longest name", name_longest },
+	{ "zero fill ended by SIGKILL", zero_fill_killable },
+	{ "file handles", handles },
+	{ "fallocate: right or refused", fallocate_modes },
+	{ "holes read as zeros", holes_read_zero },
+	{ "truncate leaves no trap", truncate_traps },
+	{ "user.ecryptfs hidden", metadata_hidden },
+	{ "mmap behind the end", mmap_tail },
+	{ "SIGBUS behind the end", mmap_beyond_end },
+	{ "programs run", executes },
+	{ "unlinked open file", unlinked_open },
+	{ "write-only file by its owner", write_only_file },
+	{ "file of mode 0 while it is open", create_without_permission },
+	{ "reader first, writer second", read_only_file_by_reader },
+	{ "sockets, FIFOs, devices", sockets_and_fifos },
+	{ "removal while reading a directory", remove_while_reading },
+	{ "inode numbers agree", inode_numbers },
+	{ "statfs", filesystem_type },
+};
+
+static void clear(void)
+{
+	char command[PATH_MAX + 32];
+
+	snprintf(command, sizeof(command), "rm -rf '%s/check'", upper);
+	if (system(command))
+		fprintf(stderr, "posix: could not clear %s/check\n", upper);
+}
+
+static void run(size_t i)
+{
+	char dir[PATH_MAX];
+	int status;
+	pid_t pid;
+
+	clear();
+	snprintf(dir, sizeof(dir), "%s/check", upper);
+	running = checks[i].name;
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		alarm(TIME_LIMIT);
+		umask(022);
+		MUST(mkdir(dir, 0755));
+		MUST(chdir(dir));
+		checks[i].run();
+		printf("pass %s\n", running);
+		fflush(stdout);
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) == pid && WIFSIGNALED(status))
+		printf("fail %s: %s\n", running,
+		       WTERMSIG(status) == SIGALRM ? "out of time" : strsignal(WTERMSIG(status)));
+}
+
+static bool wanted(size_t i, char **names)
+{
+	if (!*names)
+		return true;
+	for (; *names; names++) {
+		if (strstr(checks[i].name, *names))
+			return true;
+	}
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	int opt;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	while ((opt = getopt(argc, argv, "l:n:x")) != -1) {
+		switch (opt) {
+		case 'l': link_len = strtoul(optarg, NULL, 0); break;
+		case 'n': name_len = strtoul(optarg, NULL, 0); break;
+		case 'x': in_xattr = true; break;
+		default: return 2;
+		}
+	}
+	if (argc - optind < 2 || link_len >= PATH_MAX || name_len > NAME_MAX) {
+		fprintf(stderr, "usage: posix [-l LINK_LEN] [-n NAME_LEN] [-x] UPPER LOWER [NAME...]\n");
+		return 2;
+	}
+	upper = argv[optind];
+	lower = argv[optind + 1];
+	for (size_t i = 0; i < sizeof(content); i++)
+		content[i] = "0123456789abcdef"[(i ^ i >> 8) & 15];
+	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+		if (wanted(i, argv + optind + 2))
+			run(i);
+	}
+	clear();
+	return 0;
+}

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# For the scripts test-fs-*.sh, after guest.sh: a lower filesystem on the scratch disk, and mounts
+# of ecfs or, to compare with, of the in-tree ecryptfs.
+#
+#	fs_init [MKFS_ARGUMENT...]	ext4 on /dev/vdb, at /lower; vectors at /vectors; no noise
+#	fs_case NAME		sets options, content key file and names key file of an option set
+#	fs_mount TYPE LOWER UPPER [MOUNT_ECFS_ARGUMENT...]	with the set of fs_case
+#	fs_umount UPPER
+#	fs_ready TYPE		true if the kernel has that filesystem
+#	fs_log			kernel messages since the last fs_log
+#
+# TYPE is ecfs (keys given with the mount), ecfs-keyring (found in the caller's session keyring),
+# or ecryptfs.
+
+bin=${BIN:-/share}
+keys=/run/fs-test-keys
+engine=${1:-ecfs}
+# The vectors' sets first, then a cipher of each kind that they lack.
+all_cases="aes128 aes128-names-fn16 aes128-xattr aes192-names2 aes256-names des3"
+more_cases="blowfish32-names cast5 twofish32-xattr cast6"
+
+fs_init() {
+	mkdir -p /lower /upper /plain "$keys" /vectors
+	mkfs.ext4 -q -F "$@" /dev/vdb || return 1
+	mountpoint -q /lower && umount /lower; mount -o noatime /dev/vdb /lower || return 1
+	tar --xattrs --xattrs-include='user.*' -xJf "$VECTORS" -C /vectors || return 1
+	keyctl link @u @s >/dev/null 2>&1
+	dmesg -n 1
+	fs_log >/dev/null
+}
+
+# case.json of the vectors, or a row of our own
+fs_case() {
+	case_options='' case_passphrase='correct horse battery' case_names=''
+	case $1 in
+	blowfish32-names)
+		case_options=ecryptfs_cipher=blowfish,ecryptfs_key_bytes=32
+		case_names=$case_passphrase
+		;;
+	cast5) case_options=ecryptfs_cipher=cast5,ecryptfs_key_bytes=16 ;;
+	cast6) case_options=ecryptfs_cipher=cast6,ecryptfs_key_bytes=32 ;;
+	twofish32-xattr)
+		case_options=ecryptfs_cipher=twofish,ecryptfs_key_bytes=32,ecryptfs_xattr_metadata
+		;;
+	*)
+		eval "$(python3 - "/vectors/$1/case.json" <<-'END'
+			import json, shlex, sys
+			case = json.load(open(sys.argv[1]))
+			print("case_options=%s case_passphrase=%s case_names=%s" % tuple(
+			    shlex.quote(case[k]) for k in ("options", "passphrase", "fnek_passphrase")))
+		END
+		)" || return 1
+		;;
+	esac
+	printf %s "$case_passphrase" >"$keys/content"
+	_sigs=$("$bin/mount-ecfs" -a -k "$keys/content") || return 1
+	case_options=$case_options,ecryptfs_sig=$_sigs
+	case_key_arguments="-k $keys/content"
+	link_max=4095 name_max=255
+	if [ -n "$case_names" ]; then
+		printf %s "$case_names" >"$keys/names"
+		_sigs=$("$bin/mount-ecfs" -a -k "$keys/names") || return 1
+		case_options=$case_options,ecryptfs_fnek_sig=$_sigs
+		[ "$case_names" = "$case_passphrase" ] ||
+			case_key_arguments="$case_key_arguments -k $keys/names"
+		link_max=3007 name_max=143
+	fi
+	case $1 in *xattr*) name_max=255 ;; esac
+}
+
+fs_mount() {
+	_type=$1 _lower=$2 _upper=$3
+	shift 3
+	case $_type in
+	ecfs)
+		# shellcheck disable=SC2086 # a list
+		"$bin/mount-ecfs" -t ecfs $case_key_arguments "$@" -o "$case_options" "$_lower" "$_upper"
+		;;
+	ecfs-keyring) "$bin/mount-ecfs" -t ecfs "$@" -o "$case_options" "$_lower" "$_upper" ;;
+	*) "$bin/mount-ecfs" -t "$_type" "$@" -o "$case_options" "$_lower" "$_upper" ;;
+	esac
+}
+
+# A busy mount is a finding, not something to be lazy about.
+fs_umount() {
+	umount "$1"
+}
+
+fs_ready() {
+	modprobe "$1" 2>/dev/null
+	grep -qw "$1" /proc/filesystems
+}
+
+fs_log() {
+	dmesg -c
+}
