@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
 # Shared by the commands in tools/ and by tests/vm/run. Sourced, not run.
 #
 # Everything that is made stands under build/, keyed by a hash of what it was made from, so that a
@@ -8,6 +9,7 @@
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$top/build
 logs=$build/logs
+tool=$(readlink -f "$0")
 mkdir -p "$logs"
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 
@@ -28,9 +30,13 @@ suite_of() {
 
 # step LOG TEXT COMMAND...: runs the command with its output in build/logs/LOG.log, and says on
 # stderr what is going on and how long it took. Shows the end of the log if it fails.
+#
+# A function runs in a process of its own, through dispatch(): bash forgets set -e in a function
+# that is called where its failure is looked at.
 step() {
 	local log=$logs/$1.log text=$2 start=$SECONDS rc=0
 	shift 2
+	[ "$(type -t "$1")" != function ] || set -- "$tool" --call "$@"
 	note "  ... $text"
 	"$@" >"$log" 2>&1 </dev/null || rc=$?
 	if [ $rc -ne 0 ]; then
@@ -41,14 +47,19 @@ step() {
 	note "      $((SECONDS - start)) s"
 }
 
-# One at a time, whoever asks: locked NAME COMMAND...
-locked() {
-	local name=$1
+# dispatch LOCK "$@": the last line of a tool. Calls its main(), one process at a time, or the
+# function that step() asks for.
+dispatch() {
+	local lock=$1
 	shift
-	(
-		flock 9
+	if [ "${1-}" = --call ]; then
+		shift
 		"$@"
-	) 9>"$build/$name.lock"
+	else
+		exec 9>"$build/$lock.lock"
+		flock 9
+		main "$@"
+	fi
 }
 
 # hash_files FILE...: one hash of the names and contents of files below the top.

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
 # Which qemu, and which accelerator. Sourced after tools/lib.sh.
 
 # The oldest qemu whose emulated AES is quick; older ones take about 3 times as long.
@@ -31,7 +32,7 @@ find_qemu() {
 find_accel() {
 	local cache=$build/vm/accel boot log=$logs/kvm-probe.log
 	boot=$(cat /proc/sys/kernel/random/boot_id)
-	accel=(-accel tcg,thread=multi,tb-size=512 -cpu max,la57=off)
+	accel=(-accel "tcg,thread=multi,tb-size=512" -cpu "max,la57=off")
 	if [ "$(cut -d' ' -f1 "$cache" 2>/dev/null)" != "$boot" ]; then
 		rm -f "$log"
 		if [ -w /dev/kvm ]; then
