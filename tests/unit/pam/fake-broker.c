@@ -276,15 +276,25 @@ static int mark_stale(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return r ? r : sd_bus_reply_method_return(m, "");
 }
 
-static const sd_bus_vtable vtable[] = {
-	SD_BUS_VTABLE_START(0),
-	SD_BUS_METHOD("OpenSession", "sa{sv}ah", "h", open_session, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD("StashSecret", "sh", "", stash_secret, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD("ChangeLoginSecret", "shh", "h", change_secret,
-		      SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD("MarkLoginSecretStale", "s", "", mark_stale, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_VTABLE_END
-};
+/* Not a vtable: that one would see to it that replies have the right type. */
+static int dispatch(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	static const struct {
+		const char *member;
+		sd_bus_message_handler_t handler;
+	} methods[] = {
+		{ "ChangeLoginSecret", change_secret },
+		{ "MarkLoginSecretStale", mark_stale },
+		{ "OpenSession", open_session },
+		{ "StashSecret", stash_secret },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+		if (sd_bus_message_is_method_call(m, EC_BUS_MANAGER_IFACE, methods[i].member))
+			return methods[i].handler(m, userdata, error);
+	return 0;
+}
 
 int main(int argc, char **argv)
 {
@@ -299,8 +309,7 @@ int main(int argc, char **argv)
 	signal(SIGCHLD, SIG_IGN);
 	r = sd_bus_open_system(&bus);
 	if (r >= 0)
-		r = sd_bus_add_object_vtable(bus, NULL, EC_BUS_MANAGER_PATH, EC_BUS_MANAGER_IFACE,
-					     vtable, NULL);
+		r = sd_bus_add_object(bus, NULL, EC_BUS_MANAGER_PATH, dispatch, NULL);
 	if (r >= 0)
 		r = sd_bus_request_name(bus, EC_BUS_NAME, 0);
 	if (r < 0)
