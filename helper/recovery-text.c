@@ -125,10 +125,10 @@ bool ecd_recovery_looks_like(const struct ec_secret *text)
 	return collect_letters(text, &letters) == 0;
 }
 
-/* Number 1.. of the first run of letters between separators that has not the length of a group. */
+/* Number 1.. of the first group that has not its length; 0 if the text is not in eight groups. */
 static unsigned int uneven_group(const struct ec_secret *text)
 {
-	unsigned int group = 0;
+	unsigned int n_groups = 0, uneven = 0;
 	size_t i = 0;
 
 	while (i < text->len) {
@@ -138,11 +138,13 @@ static unsigned int uneven_group(const struct ec_secret *text)
 			i++;
 		for (start = i; i < text->len && !is_separator(text->data[i]); i++)
 			;
-		if (i > start && group++ < ECD_RECOVERY_GROUPS &&
-		    i - start != ECD_RECOVERY_GROUP_LEN)
-			return group;
+		if (i == start)
+			break;
+		n_groups++;
+		if (!uneven && i - start != ECD_RECOVERY_GROUP_LEN)
+			uneven = n_groups;
 	}
-	return 0;
+	return n_groups == ECD_RECOVERY_GROUPS ? uneven : 0;
 }
 
 /* False if a letter is none of the alphabet or the checksum does not fit. */
