@@ -2,12 +2,12 @@
 /*
  * mount-ecfs: mounts ecfs or the in-tree ecryptfs for tests, with keys made from passphrases.
  *
- *   mount-ecfs -a -k FILE [-n FILE]		adds the keys to the session keyring, prints signatures
+ *   mount-ecfs -a [-S SALT] -k FILE [-n FILE]	adds the keys to the session keyring, prints signatures
  *   mount-ecfs [-t TYPE] [-r] [-k FILE] [-n FILE] [-o OPTIONS] SOURCE TARGET
  *						-k, -n: given with the mount (fsconfig), not by keyring
  *
  * FILE holds a passphrase without newline: -k takes the salt of content keys, -n that of the
- * names of encrypted homes. OPTIONS go to the filesystem as they are. A mount that fails prints
+ * names of encrypted homes; -S gives -k another, 16 hex digits. OPTIONS go to the filesystem as they are. A mount that fails prints
  * the name of its errno and what the kernel says about it; status is 1 then.
  */
 #include "format/ecfmt.h"
@@ -142,13 +142,19 @@ static void do_mount(const struct request *req, const char *source, const char *
 int main(int argc, char **argv)
 {
 	struct request req = { .type = ECFS_FS_NAME, .options = "" };
+	uint8_t salt[EC_S2K_SALT_LEN];
 	int opt;
 
-	while ((opt = getopt(argc, argv, "ark:n:t:o:")) != -1) {
+	memcpy(salt, ec_s2k_salt_content, sizeof(salt));
+	while ((opt = getopt(argc, argv, "arS:k:n:t:o:")) != -1) {
 		switch (opt) {
+		case 'S':
+			if (ecfmt_sig_from_hex(salt, optarg, strlen(optarg)) < 0)
+				return 2;
+			break;
 		case 'a': req.add_only = true; break;
 		case 'r': req.read_only = true; break;
-		case 'k': read_key(&req, optarg, ec_s2k_salt_content); break;
+		case 'k': read_key(&req, optarg, salt); break;
 		case 'n': read_key(&req, optarg, ec_s2k_salt_names); break;
 		case 't': req.type = optarg; break;
 		case 'o': req.options = optarg; break;

@@ -21,8 +21,9 @@ more_cases="blowfish32-names cast5 twofish32-xattr cast6"
 
 fs_init() {
 	mkdir -p /lower /upper /plain "$keys" /vectors
+	! mountpoint -q /lower || umount /lower || return 1
 	mkfs.ext4 -q -F "$@" /dev/vdb || return 1
-	mountpoint -q /lower && umount /lower; mount -o noatime /dev/vdb /lower || return 1
+	mount -o noatime /dev/vdb /lower || return 1
 	tar --xattrs --xattrs-include='user.*' -xJf "$VECTORS" -C /vectors || return 1
 	keyctl link @u @s >/dev/null 2>&1
 	dmesg -n 1

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Trees against manifests, and against each other.
+
+    fs-compare.py manifest MANIFEST.json DIRECTORY	the vectors' form; prints how many agree
+    fs-compare.py state DIRECTORY			a line for each path below: all that reading
+							must not change
+    fs-compare.py digest DIRECTORY			one hash of all names, targets and bytes
+    fs-compare.py make SEED DIRECTORY			a tree to write; prints its manifest
+    fs-compare.py random SEED FROM COUNT DIRECTORY	operations FROM .. FROM+COUNT-1 of a sequence
+							that depends only on SEED
+"""
+import hashlib
+import json
+import os
+import random
+import stat
+import sys
+
+
+def look(path):
+    st = os.lstat(path)
+    if stat.S_ISDIR(st.st_mode):
+        return {"type": "dir"}
+    if stat.S_ISLNK(st.st_mode):
+        return {"type": "symlink", "target": os.readlink(path), "link_size": st.st_size}
+    with open(path, "rb") as file:
+        data = file.read()
+    return {"type": "file", "size": st.st_size, "sha256": hashlib.sha256(data).hexdigest(),
+            "read": len(data)}
+
+
+def walk(root):
+    for here, dirs, files in os.walk(root):
+        dirs.sort()
+        for name in sorted(dirs + files):
+            path = os.path.join(here, name)
+            yield os.path.relpath(path, root), path
+
+
+def agrees(want, have):
+    if have["type"] == "symlink" and have["link_size"] != len(os.fsencode(have["target"])):
+        return False
+    if have["type"] == "file" and have["size"] != have["read"]:
+        return False
+    return all(have.get(key) == value for key, value in want.items())
+
+
+def manifest(name, root):
+    with open(name) as file:
+        want = json.load(file)
+    have = {rel: look(path) for rel, path in walk(root)}
+    bad = 0
+    for rel in sorted(set(want) | set(have)):
+        if rel not in have or rel not in want or not agrees(want[rel], have[rel]):
+            print(f"differs: {rel}: {have.get(rel)} instead of {want.get(rel)}")
+            bad += 1
+    print(f"{len(want) - bad} of {len(want)} entries, "
+          f"{sum(entry.get('size', 0) for entry in want.values())} bytes")
+    return bad == 0 and len(want) > 0
+
+
+def state(root):
+    for rel, path in [(".", root), *walk(root)]:
+        st = os.lstat(path)
+        line = [rel, oct(st.st_mode), st.st_uid, st.st_gid, st.st_nlink, st.st_size,
+                st.st_atime_ns, st.st_mtime_ns, st.st_ctime_ns,
+                sorted((name, os.getxattr(path, name, follow_symlinks=False).hex())
+                       for name in os.listxattr(path, follow_symlinks=False))]
+        print(*line)
+    return True
+
+
+def digest(root):
+    """Bytes only: reading them for this would itself change access times."""
+    total = hashlib.sha256()
+    for rel, path in walk(root):
+        total.update(repr((rel, look(path))).encode())
+    print(total.hexdigest())
+    return True
+
+
+def random_bytes(rng, n):
+    return rng.randbytes(n)
+
+
+def make(seed, root):
+    rng = random.Random(seed)
+    os.makedirs(os.path.join(root, "sub", "deeper"))
+    os.mkdir(os.path.join(root, "empty"))
+    names = [f"plain-{i}" for i in range(6)] + ["sub/" + "L" * 143, "sub/deeper/\u00fc\u6f22.txt",
+                                               "sub/space in it", ".dot", "sub/deeper/x"]
+    sizes = [0, 1, 15, 16, 4095, 4096, 4097, 8192, 12288, 70001, 33333]
+    for name, size in zip(names, sizes):
+        with open(os.path.join(root, name), "wb") as file:
+            file.write(random_bytes(rng, size))
+    with open(os.path.join(root, "sparse"), "wb") as file:
+        file.write(b"start")
+        file.seek(50000)
+        file.write(b"end")
+        file.truncate(90000)
+    with open(os.path.join(root, "shrunk"), "wb") as file:
+        file.write(random_bytes(rng, 30000))
+        file.truncate(5000)
+        file.truncate(9000)
+    os.symlink("sub/deeper/x", os.path.join(root, "link"))
+    os.symlink("/" + "t" * 1500, os.path.join(root, "sub", "long-link"))
+    os.link(os.path.join(root, "plain-5"), os.path.join(root, "sub", "hard"))
+    have = {rel: look(path) for rel, path in walk(root)}
+    for entry in have.values():
+        entry.pop("read", None)
+        entry.pop("link_size", None)
+    json.dump(have, sys.stdout, indent=1, sort_keys=True)
+    return True
+
+
+def one_operation(rng, root):
+    name = lambda: os.path.join(root, rng.choice(["", "d1/", "d2/"]) + f"f{rng.randrange(12)}")
+    kind, a, b = rng.randrange(10), name(), name()
+    offset, data = rng.randrange(30000), rng.randbytes(rng.randrange(6000))
+    for directory in ("d1", "d2"):
+        os.makedirs(os.path.join(root, directory), exist_ok=True)
+    try:
+        if kind < 4:
+            fd = os.open(a, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            os.pwrite(fd, data, offset)
+            os.close(fd)
+        elif kind == 4:
+            os.truncate(a, offset)
+        elif kind == 5:
+            os.rename(a, b)
+        elif kind == 6:
+            os.unlink(a)
+        elif kind == 7:
+            os.link(a, b)
+        elif kind == 8:
+            os.symlink("target-" + "y" * (offset % 200), a)
+        else:
+            with open(a, "ab") as file:
+                file.write(data[:100])
+    except OSError:
+        pass    # the same on both sides, because the trees are the same
+
+
+def operations(seed, first, count, root):
+    for number in range(first, first + count):
+        one_operation(random.Random(f"{seed}-{number}"), root)
+    return True
+
+
+def main(command, *args):
+    if command == "manifest":
+        return manifest(*args)
+    if command == "state":
+        return state(*args)
+    if command == "digest":
+        return digest(*args)
+    if command == "make":
+        return make(*args)
+    if command == "random":
+        return operations(args[0], int(args[1]), int(args[2]), args[3])
+    print(__doc__, file=sys.stderr)
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(0 if main(*sys.argv[1:]) else 1)

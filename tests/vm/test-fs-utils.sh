@@ -1,0 +1,79 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# vm: kernels=6.1,6.12 timeout=600 memory=1536 host-before=tests/fs/build
+# The kernel tests that the source package of ecryptfs-utils carries, on ecfs; then on the in-tree
+# module, to see which of them it passes itself. They are unpacked from the source package into
+# the guest's memory here, with three changes: the type that they mount, the helper that makes
+# keys (ours, as theirs needs their library built), and a script for 'xattr', a program that
+# their list names and for which the package lacks the script.
+# Arguments: the filesystem (ecfs), tests (all).
+. "$GUEST/guest.sh"
+. "$GUEST/fs.sh"
+shift $(($# > 0))
+image_kib=98304
+tests=/run/utils/tests
+
+unpack() {
+	mkdir -p /run/utils
+	mount -t tmpfs -o size=300m,exec tmpfs /run/utils
+	tar -xzf /peers/source/ecryptfs-utils_*.orig.tar.gz -C /run/utils --strip-components=1
+	sed -i 's/mount -it ecryptfs/mount -it "$ETL_TYPE"/' $tests/lib/etl_funcs.sh
+	grep -q 'mount -it "$ETL_TYPE"' $tests/lib/etl_funcs.sh || return 1
+	cat >$tests/lib/etl-add-passphrase-key-to-keyring <<-END
+		#!/bin/sh
+		printf %s "\$1" >/run/utils/passphrase
+		exec $bin/mount-ecfs -a -S "\$2" -k /run/utils/passphrase
+	END
+	[ -f $tests/kernel/xattr.sh ] ||
+		sed 's|^\(.*\)/mmap-dir/test.*|touch $test_dir/file; \1/xattr/test $test_dir/file|' \
+			$tests/kernel/mmap-dir.sh >$tests/kernel/xattr.sh
+	chmod +x $tests/lib/etl-add-passphrase-key-to-keyring $tests/kernel/*.sh $tests/*.sh
+}
+
+# Two at a time: one for each processor.
+compile() {
+	for source in $tests/kernel/*/test.c; do
+		echo "$source"
+	done | xargs -P 2 -I{} sh -c 'gcc -O0 -w -pthread -o "$(dirname {})/test" {}'
+}
+
+# Prints "pass NAME" and "fail NAME".
+run_tests() {
+	ETL_TYPE=$1
+	export ETL_TYPE
+	shift
+	(
+		cd $tests || exit 1
+		_what='-c safe,destructive'
+		[ $# -eq 0 ] || _what="-t $(echo "$@" | sed 's/ /.sh,/g; s/$/.sh/')"
+		# shellcheck disable=SC2086 # two words
+		timeout 400 ./run_tests.sh -K $_what -b $image_kib -D /run/utils 2>&1
+	) | tee /run/utils.log | sed -n 's/^\([a-z][a-z0-9-]*\) *\t.*\(pass\|FAIL\)$/\2 \1/p
+		s/^\(pass\|FAIL\)$/\1 ?/p' | sed 's/^FAIL/fail/'
+	umount -l /tmp/etl-upper-* /tmp/etl-lower-* 2>/dev/null
+}
+
+check "the tests unpack" unpack || finish
+start=$(date +%s)
+check "the tests compile" compile || finish
+echo "compiled in $(($(date +%s) - start)) s"
+if fs_ready "$engine"; then
+	start=$(date +%s)
+	run_tests "$engine" "$@" >/run/utils.out
+	n_pass=0 n_all=0
+	while read -r verdict name; do
+		check "ecryptfs-utils: $name" test "$verdict" = pass && n_pass=$((n_pass + 1))
+		n_all=$((n_all + 1))
+	done </run/utils.out
+	grep -q ^fail /run/utils.out && sed 's/^/    | /' /run/utils.log
+	echo "$engine $KERNEL: $n_pass of $n_all, $(($(date +%s) - start)) s (lp-994247 and miscdev-bad-count look only at /dev/ecryptfs, which the in-tree module makes)"
+	[ $# -gt 0 ] || check "all 31 of them ran" test "$n_all" -eq 31
+else
+	check "$engine is in this kernel" false
+fi
+if [ "$engine" = ecfs ] && [ $# -eq 0 ] && fs_ready ecryptfs; then
+	run_tests ecryptfs >/run/utils.out
+	echo "in-tree $KERNEL: $(grep -c ^pass /run/utils.out) of $(wc -l </run/utils.out); fails:$(sed -n 's/^fail//p' /run/utils.out | tr '\n' ' ')"
+fi
+check "no kernel warning" sh -c '! dmesg | grep -E "WARNING|BUG|Oops"'
+finish

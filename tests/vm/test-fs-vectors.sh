@@ -1,0 +1,153 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# vm: kernels=6.1,6.12 timeout=600 memory=1536 host-before=tests/fs/build
+# The format, both ways. Every tree of the vectors is read byte for byte, with keys given at mount
+# and with keys found in the keyring, read-write and read-only, and reading changes nothing below,
+# not even an access time. What one module writes the other reads; names made by one are found by
+# the other; and a tree that both work on in turn, 1000 random operations, ends as a plain one.
+# Arguments: the filesystem (ecfs), option sets (all).
+. "$GUEST/guest.sh"
+. "$GUEST/fs.sh"
+shift $(($# > 0))
+compare() { python3 "$GUEST/fs-compare.py" "$@"; }
+
+# The names key of a home has another salt, and its passphrase is behind the login's.
+home_case() {
+	printf %s 00112233445566778899aabbccddeeff >"$keys/content"
+	_content=$("$bin/mount-ecfs" -a -k "$keys/content")
+	_names=$("$bin/mount-ecfs" -a -n "$keys/content")
+	case_key_arguments="-k $keys/content -n $keys/content"
+	case_options=ecryptfs_cipher=aes,ecryptfs_key_bytes=16,ecryptfs_sig=$_content,ecryptfs_fnek_sig=$_names
+}
+
+same_as_manifest() {
+	case $1 in
+	home-alice)
+		(cd /upper && sha256sum --quiet -c /vectors/home-alice/manifest.sha256) || return 1
+		echo "$(wc -l </vectors/home-alice/manifest.sha256) files"
+		;;
+	*) compare manifest "/vectors/$1/manifest.json" /upper ;;
+	esac
+}
+
+# Mounts in one way, reads everything, unmounts, and looks for changes below.
+read_vector() {
+	_set=$1 _engine=$2 _how=$3
+	compare state "$lower_dir" >/run/before
+	# shellcheck disable=SC2086 # -r or nothing
+	fs_mount "$_engine" "$lower_dir" /upper ${_how#rw} || return 1
+	same_as_manifest "$_set" || { ls -la /upper; umount /upper; return 1; }
+	umount /upper || return 1
+	compare state "$lower_dir" >/run/after
+	# A read may move an access time where the mount is writable; nothing else, ever.
+	if [ "$_how" = rw ]; then
+		for _f in before after; do
+			python3 -c '
+import sys
+for line in open(sys.argv[1]):
+    left, right = line.split(" [", 1) if " [" in line else (line, "")
+    fields = left.rsplit(" ", 8)
+    del fields[-3]
+    print(*fields, right)' /run/$_f >/run/$_f.cut && mv /run/$_f.cut /run/$_f
+		done
+	fi
+	diff /run/before /run/after && [ -s /run/after ]
+}
+
+tree_hash() {
+	find "$1" -type f -exec sha256sum {} + | sort | sha256sum
+}
+
+# An access time as relatime would set it must not be due: the files are as old as a real archive.
+put_in_place() {
+	rm -rf /lower/vector
+	cp -a "/vectors/$1/lower" /lower/vector
+	lower_dir=/lower/vector
+	[ "$1" != home-alice ] || lower_dir=/lower/vector/.Private
+}
+
+read_vectors() {
+	for set in ${sets:-$all_cases home-alice}; do
+		if [ "$set" = home-alice ]; then home_case; else fs_case "$set"; fi
+		put_in_place "$set"
+		before=$(tree_hash "$lower_dir")
+		for type in $*; do
+			for how in rw -r; do
+				way=$([ $how = rw ] && echo read-write || echo read-only)
+				check "$set: $type, $way: every byte, and nothing changes below" \
+					read_vector "$set" "$type" $how && echo "    $_out" | tail -n 1
+			done
+		done
+		check "$set: lower bytes as before" test "$before" = "$(tree_hash "$lower_dir")"
+	done
+}
+
+# One writes, the other reads and finds.
+write_and_read() {
+	_writer=$1 _reader=$2 _set=$3
+	rm -rf /lower/made
+	mkdir /lower/made
+	fs_mount "$_writer" /lower/made /upper || return 1
+	compare make "$_set-$_writer" /upper >/run/made.json || { umount /upper; return 1; }
+	umount /upper || return 1
+	# written plain, the same seed gives the same tree: what was read back while writing was right
+	rm -rf /plain/made
+	compare make "$_set-$_writer" /plain/made >/run/plain.json || return 1
+	cmp /run/made.json /run/plain.json || return 1
+	echo 3 >/proc/sys/vm/drop_caches
+	fs_mount "$_reader" /lower/made /upper || return 1
+	compare manifest /run/plain.json /upper || { umount /upper; return 1; }
+	umount /upper
+}
+
+in_turn() {
+	_set=$1
+	rm -rf /lower/turn /plain/turn
+	mkdir -p /lower/turn /plain/turn
+	_round=0
+	for _type in ecfs ecryptfs ecfs-keyring ecryptfs ecfs ecryptfs ecfs ecryptfs ecfs ecryptfs; do
+		fs_mount $_type /lower/turn /upper || return 1
+		compare random "$_set" $((_round * 100)) 100 /upper || { umount /upper; return 1; }
+		compare random "$_set" $((_round * 100)) 100 /plain/turn
+		_have=$(compare digest /upper)
+		umount /upper || return 1
+		_want=$(compare digest /plain/turn)
+		[ "$_have" = "$_want" ] || { echo "differs after round $_round, by $_type"; return 1; }
+		_round=$((_round + 1))
+	done
+	echo "$((_round * 100)) operations, $(find /plain/turn | wc -l) entries at the end"
+}
+
+sets=$*
+fs_init || exit 1
+mount -o remount,strictatime /lower
+mount -t tmpfs tmpfs /plain
+if [ "$engine" = ecryptfs ]; then
+	fs_ready ecryptfs || exit 1
+	read_vectors ecryptfs
+	for set in ${sets:-$all_cases $more_cases}; do
+		fs_case "$set"
+		check "$set: written and read by ecryptfs" write_and_read ecryptfs ecryptfs "$set"
+	done
+	finish
+fi
+
+check "ecfs is in this kernel" fs_ready ecfs || finish
+read_vectors ecfs ecfs-keyring
+if fs_ready ecryptfs; then
+	for set in ${sets:-$all_cases $more_cases}; do
+		fs_case "$set"
+		check "$set: written by ecfs, read by the in-tree module" \
+			write_and_read ecfs ecryptfs "$set" && echo "    $_out" | tail -n 1
+		check "$set: written by the in-tree module, read by ecfs" \
+			write_and_read ecryptfs ecfs "$set" && echo "    $_out" | tail -n 1
+	done
+	for set in ${sets:-aes128 aes256-names aes128-xattr des3}; do
+		fs_case "$set"
+		check "$set: both in turn, as a plain tree" in_turn "$set" && echo "    $_out"
+	done
+else
+	skip "exchange with the in-tree module" "this kernel has no ecryptfs"
+fi
+check "no kernel warning" sh -c '! dmesg | grep -E "WARNING|BUG|Oops"'
+finish
