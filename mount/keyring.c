@@ -39,7 +39,7 @@ int ec_keyring_add(int32_t ring, const struct ecfs_mount_key *key)
 	_cleanup_secret_ struct ec_secret payload = EC_SECRET_NULL;
 	_cleanup_secret_ struct ec_secret scratch = EC_SECRET_NULL;
 	char sig_hex[ECFMT_SIG_HEX_LEN + 1];
-	struct ecfmt_auth_tok *token;
+	struct ecfmt_auth_tok *token = NULL;
 	int r;
 
 	ecfmt_sig_to_hex(sig_hex, key->sig);
@@ -64,7 +64,7 @@ static int read_token(key_serial_t serial, const uint8_t *sig, struct ecfs_mount
 {
 	_cleanup_secret_ struct ec_secret payload = EC_SECRET_NULL;
 	_cleanup_secret_ struct ec_secret scratch = EC_SECRET_NULL;
-	struct ecfmt_auth_tok *token;
+	struct ecfmt_auth_tok *token = NULL;
 	long len;
 	int r;
 

@@ -92,7 +92,7 @@ static int ask_cipher(struct ec_helper_options *options)
 
 static int ask_key_bytes(struct ec_helper_options *options)
 {
-	char texts[SIZES_MAX][8];
+	char texts[SIZES_MAX][16];
 	const char *names[SIZES_MAX];
 	int n = 0, at, r;
 	size_t i;
