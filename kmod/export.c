@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * File handles: the lower filesystem's own, behind one word with its type. What the lower
+ * filesystem cannot make a handle for has none here either.
+ */
+#include "kmod/lower.h"
+
+#include <linux/exportfs.h>
+
+#define HANDLE_TYPE 0xec
+
+static int encode_fh(struct inode *inode, u32 *fh, int *max_len, struct inode *parent)
+{
+	struct inode *lower_parent = parent ? ecfs_lower_inode(parent) : NULL;
+	int len = *max_len - 1, type;
+
+	if (len < 0)
+		len = 0;
+	type = ecfs_encode_lower_fh(ecfs_lower_inode(inode), (struct fid *)(fh + 1), &len,
+				    lower_parent);
+	*max_len = len + 1;
+	if (type < 0 || type == FILEID_INVALID)
+		return FILEID_INVALID;
+	fh[0] = type;
+	return HANDLE_TYPE;
+}
+
+/* A disconnected file has no path to judge by; a directory must be below our root. */
+static int acceptable(void *context, struct dentry *lower)
+{
+	struct ecfs_sb *sbi = context;
+
+	return !d_is_dir(lower) || is_subdir(lower, sbi->lower_root);
+}
+
+/* Takes over the reference to @lower. */
+static struct dentry *obtain(struct super_block *sb, struct dentry *lower)
+{
+	struct inode *inode = ecfs_iget(sb, lower);
+	struct dentry *dentry;
+
+	if (lower == ecfs_sb(sb)->lower_root && !IS_ERR(inode)) {
+		iput(inode);
+		dput(lower);
+		return dget(sb->s_root);
+	}
+	dentry = d_obtain_alias(inode);		/* takes an ERR_PTR as well */
+	/* A new alias stands for nothing yet; two of us may see it first. */
+	if (IS_ERR(dentry) || cmpxchg(&dentry->d_fsdata, NULL, lower))
+		dput(lower);
+	return dentry;
+}
+
+static struct dentry *fh_to_dentry(struct super_block *sb, struct fid *fid, int len, int type)
+{
+	struct ecfs_sb *sbi = ecfs_sb(sb);
+	u32 *fh = (u32 *)fid;
+	struct dentry *lower;
+
+	if (type != HANDLE_TYPE || len < 2 || fh[0] > 0xff)
+		return NULL;
+	lower = exportfs_decode_fh(sbi->lower_mnt, (struct fid *)(fh + 1), len - 1, fh[0],
+				   acceptable, sbi);
+	if (IS_ERR_OR_NULL(lower))
+		return lower;
+	return obtain(sb, lower);
+}
+
+static struct dentry *get_parent(struct dentry *child)
+{
+	struct dentry *lower = ecfs_lower_dentry(child), *parent;
+
+	if (!lower || IS_ROOT(lower))
+		return ERR_PTR(-ESTALE);
+	parent = dget_parent(lower);
+	if (!is_subdir(parent, ecfs_sb(child->d_sb)->lower_root)) {
+		dput(parent);
+		return ERR_PTR(-ESTALE);
+	}
+	return obtain(child->d_sb, parent);
+}
+
+const struct export_operations ecfs_export_ops = {
+	.encode_fh	= encode_fh,
+	.fh_to_dentry	= fh_to_dentry,
+	.get_parent	= get_parent,
+};

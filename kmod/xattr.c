@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Extended attributes go through as they are, except the one in which the metadata of a file may
+ * stand: through the mount it does not exist.
+ */
+#include "kmod/lower.h"
+
+static bool is_ours(const char *name)
+{
+	return !strcmp(name, ECFMT_XATTR_NAME);
+}
+
+static int xattr_get(const struct xattr_handler *handler, struct dentry *dentry,
+		     struct inode *inode, const char *name, void *buf, size_t len)
+{
+	struct dentry *lower = ecfs_lower_dentry(dentry);
+
+	if (is_ours(name))
+		return -ENODATA;
+	return ecfs_do_getxattr(lower, name, buf, len);
+}
+
+static int set_lower(struct dentry *dentry, struct inode *inode, const char *name,
+		     const void *value, size_t len, int flags)
+{
+	struct dentry *lower = ecfs_lower_dentry(dentry);
+	int err;
+
+	if (is_ours(name))
+		return value ? -EACCES : -ENODATA;
+	if (value)
+		err = ecfs_do_setxattr(inode->i_sb, lower, name, value, len, flags);
+	else
+		err = ecfs_do_removexattr(inode->i_sb, lower, name);
+	ecfs_copy_attr(inode);
+	return err;
+}
+
+#ifdef ECFS_HAVE_MNT_IDMAP
+static int xattr_set(const struct xattr_handler *handler, struct mnt_idmap *idmap,
+		     struct dentry *dentry, struct inode *inode, const char *name,
+		     const void *value, size_t len, int flags)
+#else
+static int xattr_set(const struct xattr_handler *handler, struct user_namespace *idmap,
+		     struct dentry *dentry, struct inode *inode, const char *name,
+		     const void *value, size_t len, int flags)
+#endif
+{
+	return set_lower(dentry, inode, name, value, len, flags);
+}
+
+static const struct xattr_handler other_handler = {
+	.prefix	= "",	/* all */
+	.get	= xattr_get,
+	.set	= xattr_set,
+};
+
+const struct xattr_handler *const ecfs_xattr_handlers[] = {
+#ifndef ECFS_HAVE_GET_INODE_ACL
+	/* Later kernels route these to the inode operations by themselves. */
+	&posix_acl_access_xattr_handler,
+	&posix_acl_default_xattr_handler,
+#endif
+	&other_handler,
+	NULL
+};
+
+/* Cuts our attribute out of a list of NUL-terminated names. Returns the new length. */
+static ssize_t cut_ours(char *list, ssize_t len)
+{
+	char *name = list;
+
+	while (name < list + len) {
+		size_t n = strnlen(name, list + len - name) + 1;
+
+		if (n > (size_t)(list + len - name))
+			break;
+		if (is_ours(name)) {
+			memmove(name, name + n, list + len - (name + n));
+			return len - n;
+		}
+		name += n;
+	}
+	return len;
+}
+
+/* A size query (size 0) may answer with our name counted in: it is an upper bound. */
+ssize_t ecfs_listxattr(struct dentry *dentry, char *list, size_t size)
+{
+	ssize_t len = vfs_listxattr(ecfs_lower_dentry(dentry), list, size);
+
+	if (len > 0 && size)
+		len = cut_ours(list, len);
+	return len;
+}
