@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What went wrong: travels unchanged from where it happened to the one place that reports it. */
+#ifndef ECD_FAILURE_H
+#define ECD_FAILURE_H
+
+#define ECD_FAILURE_TEXT_LEN 1024
+
+struct ecd_failure {
+	int r;				/* negative errno, 0: none */
+	const char *message_id;		/* EC_LOG_ID_*, static; NULL: by r */
+	char text[ECD_FAILURE_TEXT_LEN]; /* a clause for a person, UTF-8 */
+};
+
+/* Fills it; a NULL or empty text becomes the sentence of lib/error.c. Returns r. */
+__attribute__((format(printf, 4, 5)))
+int ecd_fail(struct ecd_failure *failure, int r, const char *message_id, const char *format, ...);
+/* The command that helps, or why there is none. Never NULL. */
+const char *ecd_failure_hint(int r);
+/* The id under which a failure goes to the journal. */
+const char *ecd_failure_message_id(const struct ecd_failure *failure);
+
+#endif

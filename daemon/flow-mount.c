@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Mounting: the unit is started, and its worker comes to fetch what it shall do. */
+#include "daemon/flow.h"
+
+#include "daemon/manager.h"
+#include "daemon/units.h"
+#include "daemon/vault.h"
+#include "lib/cleanup.h"
+#include "lib/error.h"
+#include "lib/log-ids.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define MOUNT_TIMEOUT_US	(60u * UINT64_C(1000000))
+#define IMPORT_SILENCE_US	(300u * UINT64_C(1000000))	/* between two of its reports */
+
+char *ecd_mount_unit(const struct ecd_vault *vault)
+{
+	char *unit;
+
+	return asprintf(&unit, "ecryptfs-mount@%s.service", vault->id) < 0 ? NULL : unit;
+}
+
+static void end(struct ecd_operation *operation)
+{
+	ecd_job_free(operation->job);
+	operation->deadline = sd_event_source_disable_unref(operation->deadline);
+	ec_closep(&operation->keys_fd);
+	if (operation->vault->mounted)
+		operation->next(operation);
+	else
+		operation->fail(operation);
+}
+
+static void forget(void *userdata, int r, const char *text)
+{
+}
+
+static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct ecd_operation *operation = userdata;
+	_cleanup_free_ char *unit = ecd_mount_unit(operation->vault);
+
+	ecd_fail(&operation->failure, -ETIMEDOUT, EC_LOG_ID_WORKER_FAILED,
+		 "mounting took too long, %s was stopped", unit);
+	/* A worker that comes now gets no keys any more. Nobody waits for the stop. */
+	ecd_job_free(operation->job);
+	if (unit && ecd_job_start(operation->manager, &operation->job, "StopUnit", unit, forget,
+				  NULL) >= 0)
+		ecd_job_free(operation->job);
+	end(operation);
+	return 0;
+}
+
+static int set_deadline(struct ecd_operation *operation)
+{
+	return ecd_operation_set_deadline(operation, operation->import_plan ? IMPORT_SILENCE_US :
+					  MOUNT_TIMEOUT_US, on_timeout);
+}
+
+static int start_unit(struct ecd_operation *operation, const char *method);
+
+static void on_job(void *userdata, int r, const char *text)
+{
+	struct ecd_operation *operation = userdata;
+	_cleanup_free_ char *unit = ecd_mount_unit(operation->vault);
+
+	/* The unit was active although nothing is mounted: somebody unmounted by hand. */
+	if (r == 0 && !operation->vault->mounted && !operation->planned && !operation->retried) {
+		operation->retried = true;
+		if (start_unit(operation, "RestartUnit") >= 0)
+			return;
+	}
+	if (!operation->vault->mounted && !operation->failure.r)
+		ecd_fail(&operation->failure, r < 0 ? r : -EIO, EC_LOG_ID_WORKER_FAILED,
+			 "%s did not mount (%s); see journalctl -u %s", unit,
+			 text ? text : "it ended", unit);
+	end(operation);
+}
+
+static int start_unit(struct ecd_operation *operation, const char *method)
+{
+	_cleanup_free_ char *unit = ecd_mount_unit(operation->vault);
+
+	if (!unit)
+		return -ENOMEM;
+	return ecd_job_start(operation->manager, &operation->job, method, unit, on_job, operation);
+}
+
+void ecd_mount_begin(struct ecd_operation *operation,
+		     void (*next)(struct ecd_operation *operation),
+		     void (*fail)(struct ecd_operation *operation))
+{
+	int r;
+
+	operation->next = next;
+	operation->fail = fail;
+	r = start_unit(operation, "StartUnit");
+	if (r >= 0)
+		r = set_deadline(operation);
+	if (r < 0) {
+		ecd_fail(&operation->failure, r, EC_LOG_ID_WORKER_FAILED,
+			 "cannot ask systemd to start its unit: %s", strerror(-r));
+		end(operation);
+	}
+}
+
+/* The operation that waits for a worker of this vault, or NULL. */
+static struct ecd_operation *mounting(const struct ecd_vault *vault)
+{
+	struct ecd_operation *operation = TAILQ_FIRST(&vault->operations);
+
+	return operation && operation->running && operation->job &&
+	       (operation->kind == ECD_OPERATION_UNLOCK ||
+		operation->kind == ECD_OPERATION_CREATE) ? operation : NULL;
+}
+
+int ecd_operation_worker_plan(struct ecd_vault *vault, json_t **ret_plan, int *ret_keys_fd,
+			      struct ecd_failure *failure)
+{
+	struct ecd_operation *operation = mounting(vault);
+	json_t *plan;
+
+	if (!operation || operation->keys_fd < 0)
+		return ecd_fail(failure, -ENOKEY, NULL, "the broker has no key for %s: it is opened "
+				"with a secret, not by starting its unit", vault->id);
+	plan = ecd_vault_plan(vault);
+	if (!plan)
+		return ecd_fail(failure, -EBADMSG, NULL, "the document of %s gives no plan",
+				vault->id);
+	if (operation->mount_point)
+		json_object_set_new(plan, "target", json_string(operation->mount_point));
+	if (operation->import_plan)
+		json_object_set_new(plan, "import", json_string(vault->mount_point));
+	*ret_plan = plan;
+	*ret_keys_fd = operation->keys_fd;
+	return 0;
+}
+
+void ecd_operation_worker_planned(struct ecd_vault *vault)
+{
+	struct ecd_operation *operation = mounting(vault);
+
+	if (!operation)
+		return;
+	operation->planned = true;
+	ec_closep(&operation->keys_fd);
+}
+
+void ecd_operation_worker_mounted(struct ecd_vault *vault, const char *engine)
+{
+	ecd_vault_set_mounted(vault, true, engine);
+}
+
+void ecd_operation_worker_progress(struct ecd_vault *vault)
+{
+	struct ecd_operation *operation = mounting(vault);
+
+	if (operation)
+		(void)set_deadline(operation);
+}
+
+void ecd_operation_worker_failed(struct ecd_vault *vault, int r, const char *text,
+				 json_t *blockers)
+{
+	struct ecd_operation *operation = TAILQ_FIRST(&vault->operations);
+
+	/* The worker has written it to the journal: "" says so. */
+	if (operation && operation->running && operation->job)
+		ecd_fail(&operation->failure, r, "", "%s", text);
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* List and resolve: ask the store about everything that the caller may see, then look. */
+#include "daemon/flow.h"
+
+#include "daemon/manager.h"
+#include "daemon/store-client.h"
+#include "daemon/vault.h"
+#include "lib/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void next(struct ecd_operation *operation);
+
+static void add_probe(struct ecd_operation *operation, json_t *who, const char *key)
+{
+	json_array_append_new(operation->todo, json_pack("{s:s, s:o}", "op", "probe-home", key, who));
+}
+
+static void take_home(struct ecd_operation *operation, const json_t *reply)
+{
+	struct ecd_vault *vault;
+
+	if (ecd_vault_update_home(operation->manager, reply, &vault) < 0)
+		ec_log_warning("the store gave an unintelligible answer about a home, ignoring it");
+}
+
+static void take_list(struct ecd_operation *operation, const json_t *reply)
+{
+	const json_t *uids = json_object_get(reply, "uids");
+	json_t *uid;
+	size_t i;
+
+	json_array_foreach(uids, i, uid)
+		add_probe(operation, json_incref(uid), "uid");
+}
+
+static void take_document(struct ecd_operation *operation, const json_t *request,
+			  const struct ecd_failure *failure, const json_t *reply)
+{
+	const char *lower = json_string_value(json_object_get(request, "lower"));
+	struct ecd_vault *vault;
+
+	TAILQ_FOREACH(vault, &operation->manager->vaults, link) {
+		if (ecd_vault_is_of_home(vault) || strcmp(vault->lower, lower))
+			continue;
+		if (!failure)
+			ecd_vault_set_document(vault, json_object_get(reply, "document"));
+		/* Mounted over itself, it hides its own document. */
+		else if (!vault->mounted)
+			ecd_vault_set_problem(vault, failure->r, failure->text);
+	}
+}
+
+static void on_answer(void *userdata, const struct ecd_failure *failure,
+		      struct ec_wire_message *reply)
+{
+	struct ecd_operation *operation = userdata;
+	json_t *request = json_incref(json_array_get(operation->todo, 0));
+	const char *op = json_string_value(json_object_get(request, "op"));
+
+	json_array_remove(operation->todo, 0);
+	/* A store that does not answer is a failure; a user that does not exist is none here. */
+	if (failure && failure->message_id) {
+		json_decref(request);
+		ecd_operation_fail(operation, failure);
+		return;
+	}
+	if (!strcmp(op, "read"))
+		take_document(operation, request, failure, failure ? NULL : reply->body);
+	else if (!failure && !strcmp(op, "list-homes"))
+		take_list(operation, reply->body);
+	else if (!failure)
+		take_home(operation, reply->body);
+	json_decref(request);
+	next(operation);
+}
+
+static bool matches(const struct ecd_vault *vault, const char *designator)
+{
+	const char *const names[] = { vault->id, vault->user, vault->name, vault->lower,
+				      vault->mount_point };
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i] && !strcmp(names[i], designator))
+			return true;
+	return vault->document &&
+	       !strcmp(json_string_value(json_object_get(vault->document, "uuid")), designator);
+}
+
+/* One's own before those of others: a name is not unique. */
+static struct ecd_vault *resolve(const struct ecd_operation *operation)
+{
+	struct ecd_vault *vault, *found = NULL;
+
+	if (!*operation->designator)
+		return ecd_vault_find_home(operation->manager, operation->uid);
+	TAILQ_FOREACH(vault, &operation->manager->vaults, link)
+		if (matches(vault, operation->designator) &&
+		    (!found || (found->owner != operation->uid && vault->owner == operation->uid)))
+			found = vault;
+	return found;
+}
+
+static void end(struct ecd_operation *operation)
+{
+	if (!operation->designator) {
+		ecd_operation_finish(operation);
+		return;
+	}
+	/* Not queued on it: a query does not wait for what goes on there. */
+	operation->found = resolve(operation);
+	if (!operation->found)
+		ecd_operation_fail_text(operation, -ENOENT, "no vault has the uuid, name, directory, "
+					"mount point or user \"%.200s\"", operation->designator);
+	else
+		ecd_operation_finish(operation);
+}
+
+static void next(struct ecd_operation *operation)
+{
+	json_t *request = json_array_get(operation->todo, 0);
+	int r;
+
+	if (!request) {
+		end(operation);
+		return;
+	}
+	r = ecd_store_ask(operation, json_incref(request), on_answer);
+	if (r < 0)
+		ecd_operation_fail_text(operation, r, "cannot ask the store: %s", strerror(-r));
+}
+
+static void add_directories(struct ecd_operation *operation)
+{
+	const struct ecd_vault *vault;
+
+	TAILQ_FOREACH(vault, &operation->manager->vaults, link)
+		if (!ecd_vault_is_of_home(vault) &&
+		    (operation->uid == 0 || vault->owner == operation->uid))
+			json_array_append_new(operation->todo, ecd_refresh_request(vault));
+}
+
+static void start(struct ecd_operation *operation)
+{
+	const char *designator = operation->designator;
+	const char *last = designator ? strrchr(designator, '/') : NULL;
+
+	operation->todo = json_array();
+	if (operation->uid)
+		add_probe(operation, json_integer(operation->uid), "uid");
+	else if (!designator)
+		json_array_append_new(operation->todo, json_pack("{s:s}", "op", "list-homes"));
+	add_directories(operation);
+	/* A user's name, or a home's path, which mostly ends in one. */
+	if (designator && *designator && (!last || last[1]))
+		add_probe(operation, json_string(last ? last + 1 : designator), "user");
+	next(operation);
+}
+
+static bool may_cancel(const struct ecd_operation *operation)
+{
+	return true;
+}
+
+const struct ecd_flow ecd_flow_query = { start, may_cancel };

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The first step of most operations: what does the store say about the vault now? */
+#include "daemon/flow.h"
+
+#include "daemon/manager.h"
+#include "daemon/store-client.h"
+#include "daemon/vault.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void on_probe(void *userdata, const struct ecd_failure *failure,
+		     struct ec_wire_message *reply)
+{
+	struct ecd_operation *operation = userdata;
+	struct ecd_vault *vault;
+	int r;
+
+	if (failure) {
+		ecd_operation_fail(operation, failure);
+		return;
+	}
+	r = ecd_vault_update_home(operation->manager, reply->body, &vault);
+	if (r < 0)
+		ecd_operation_fail_text(operation, r, "the store answered something unintelligible");
+	else if (!vault || vault != operation->vault)
+		ecd_operation_fail_text(operation, -ENOENT, "it has gone");
+	else
+		operation->next(operation);
+}
+
+static void on_read(void *userdata, const struct ecd_failure *failure,
+		    struct ec_wire_message *reply)
+{
+	struct ecd_operation *operation = userdata;
+
+	if (failure) {
+		if (failure->r == -ENOENT || failure->r == -EBADMSG || failure->r == -ELOOP)
+			ecd_vault_set_problem(operation->vault, failure->r, failure->text);
+		ecd_operation_fail(operation, failure);
+		return;
+	}
+	ecd_vault_set_document(operation->vault, json_object_get(reply->body, "document"));
+	operation->next(operation);
+}
+
+json_t *ecd_refresh_request(const struct ecd_vault *vault)
+{
+	if (ecd_vault_is_of_home(vault))
+		return json_pack("{s:s, s:I}", "op", "probe-home", "uid", (json_int_t)vault->owner);
+	return json_pack("{s:s, s:s, s:I}", "op", "read", "lower", vault->lower, "owner",
+			 (json_int_t)vault->owner);
+}
+
+void ecd_refresh(struct ecd_operation *operation, void (*next)(struct ecd_operation *operation))
+{
+	int r;
+
+	operation->next = next;
+	r = ecd_store_ask(operation, ecd_refresh_request(operation->vault),
+			  ecd_vault_is_of_home(operation->vault) ? on_probe : on_read);
+	if (r < 0)
+		ecd_operation_fail_text(operation, r, "cannot ask the store: %s", strerror(-r));
+}
+
+bool ecd_has_problem(struct ecd_operation *operation)
+{
+	const struct ecd_vault *vault = operation->vault;
+
+	if (!vault->problem_error)
+		return false;
+	ecd_operation_fail_text(operation, vault->problem_error, "%s", vault->problem);
+	return true;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Unlock: read the document, try the secrets, mount. */
+#include "daemon/flow.h"
+
+#include "daemon/key-client.h"
+#include "daemon/manager.h"
+#include "daemon/peer.h"
+#include "daemon/session.h"
+#include "daemon/vault.h"
+#include "lib/cleanup.h"
+#include "lib/log-ids.h"
+#include "lib/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+bool ecd_may_try_secret(struct ecd_operation *operation)
+{
+	const struct ecd_peer *peer = ecd_peer_get(&operation->manager->peers, operation->uid);
+
+	/* PAM has checked the login password before: its guesses were counted elsewhere, and a
+	 * user's own failures must not keep the user out. */
+	if (operation->login || (peer && ecd_peer_may_try(peer, ecd_now_us())))
+		return true;
+	ecd_operation_fail_text(operation, -EAGAIN, "there were %u wrong secrets within a minute",
+				ECD_PEER_WRONG_MAX);
+	return false;
+}
+
+void ecd_count_wrong_secret(struct ecd_operation *operation)
+{
+	struct ecd_peer *peer = ecd_peer_get(&operation->manager->peers, operation->uid);
+
+	if (peer && !operation->login)
+		ecd_peer_count_wrong(peer, ecd_now_us());
+}
+
+static void try_next_secret(struct ecd_operation *operation);
+
+static void fail(struct ecd_operation *operation)
+{
+	ecd_operation_finish(operation);
+}
+
+static void mounted(struct ecd_operation *operation)
+{
+	struct ecd_vault *vault = operation->vault;
+	struct ecd_manager *manager = operation->manager;
+	char uid[16];
+
+	operation->failure = (struct ecd_failure){ 0 };
+	if (operation->mount_point) {
+		free(vault->mount_point);
+		vault->mount_point = ec_take_ptr(operation->mount_point);
+	}
+	if (ecd_vault_is_of_home(vault)) {
+		snprintf(uid, sizeof(uid), "%u", vault->owner);
+		/* The password of the login opens the slot: it is the present one. */
+		if (operation->login && operation->n_tried == 1)
+			ecd_flag_clear(manager->config.state_dir, "stale", uid);
+		/* Without a session there is no last session whose end would close it. */
+		if (!operation->login && !ecd_sessions_count(manager, vault->owner))
+			(void)ecd_flag_set(manager->config.run_dir, "keep", vault->id);
+	}
+	ec_log(LOG_INFO, EC_LOG_FIELDS(.message_id = EC_LOG_ID_VAULT_MOUNTED, .vault = vault->id,
+				       .operation = "unlock", .source = operation->slot_type,
+				       .peer_uid = operation->uid),
+	       "Vault %s (%s) is open at %s", vault->name, vault->id, vault->mount_point);
+	ecd_operation_finish(operation);
+}
+
+static void on_opened(void *userdata, const struct ecd_failure *failure,
+		      struct ec_wire_message *reply)
+{
+	struct ecd_operation *operation = userdata;
+	struct ecd_vault *vault = operation->vault;
+	const char *type = "legacy";
+	json_int_t slot = 0;
+	size_t i;
+
+	if (failure && failure->r == -EKEYREJECTED) {
+		ecd_count_wrong_secret(operation);
+		try_next_secret(operation);
+		return;
+	}
+	if (failure) {
+		if (failure->r == -EBADMSG)
+			ecd_vault_set_problem(vault, failure->r, failure->text);
+		ecd_operation_fail(operation, failure);
+		return;
+	}
+	if (vault->kind != ECD_VAULT_LEGACY)
+		(void)json_unpack(reply->body, "{s:I, s:s}", "slot", &slot, "type", &type);
+	if (ec_wire_take_fd(reply, 0, &operation->keys_fd) < 0) {
+		ecd_operation_fail_text(operation, -EPROTO, "the key helper sent no keys");
+		return;
+	}
+	operation->slot = slot;
+	snprintf(operation->slot_type, sizeof(operation->slot_type), "%s", type);
+	for (i = 0; i < operation->n_secrets; i++)
+		ec_secret_done(&operation->secrets[i]);
+	ecd_mount_begin(operation, mounted, fail);
+}
+
+static void no_secret_left(struct ecd_operation *operation)
+{
+	const struct ecd_vault *vault = operation->vault;
+	char uid[16];
+
+	snprintf(uid, sizeof(uid), "%u", vault->owner);
+	if (!operation->n_secrets)
+		ecd_operation_fail_text(operation, -ENOKEY, "this login brought no password that "
+					"could open it");
+	else if (ecd_vault_is_of_home(vault) &&
+		 ecd_flag_is_set(operation->manager->config.state_dir, "stale", uid))
+		ecd_operation_fail_text(operation, -EKEYREJECTED, "the login password was set by an "
+					"administrator, and the vault still has the one before");
+	else
+		ecd_operation_fail_text(operation, -EKEYREJECTED, "the secret fits none of its slots");
+}
+
+static void try_next_secret(struct ecd_operation *operation)
+{
+	const struct ecd_vault *vault = operation->vault;
+	const struct ec_secret *secret;
+	int r;
+
+	if (operation->n_tried >= operation->n_secrets) {
+		no_secret_left(operation);
+		return;
+	}
+	if (!ecd_may_try_secret(operation))
+		return;
+	secret = &operation->secrets[operation->n_tried++];
+	r = vault->kind == ECD_VAULT_LEGACY ?
+	    ecd_key_open_legacy(operation, vault->legacy, secret, on_opened) :
+	    ecd_key_open(operation, vault->document, secret, on_opened);
+	if (r < 0)
+		ecd_operation_fail_text(operation, r, "cannot ask the key helper: %s", strerror(-r));
+}
+
+static bool legacy_flag(const struct ecd_vault *vault, const char *name)
+{
+	return json_is_true(json_object_get(vault->legacy, name));
+}
+
+static void refreshed(struct ecd_operation *operation)
+{
+	struct ecd_vault *vault = operation->vault;
+
+	if (ecd_has_problem(operation))
+		return;
+	if (vault->kind == ECD_VAULT_LEGACY && operation->login) {
+		if (!legacy_flag(vault, "auto_mount")) {
+			operation->nothing = true;
+			ecd_operation_finish(operation);
+			return;
+		}
+		if (legacy_flag(vault, "wrapping_independent")) {
+			ecd_operation_fail_text(operation, -ENOKEY, "it has a passphrase of its own, "
+						"which is not the login password");
+			return;
+		}
+	}
+	try_next_secret(operation);
+}
+
+static void start(struct ecd_operation *operation)
+{
+	if (operation->vault->mounted)
+		ecd_operation_fail_text(operation, -EALREADY, "it is open at %s",
+					operation->vault->mount_point);
+	else
+		ecd_refresh(operation, refreshed);
+}
+
+static bool may_cancel(const struct ecd_operation *operation)
+{
+	/* Once the unit starts, its end is awaited. A login has more than one to wait for it. */
+	return !operation->job && !operation->login;
+}
+
+const struct ecd_flow ecd_flow_unlock = { start, may_cancel };

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Steps that several kinds of operations share. */
+#ifndef ECD_FLOW_H
+#define ECD_FLOW_H
+
+#include "daemon/operation.h"
+
+/* The request that brings a vault up to date, new. */
+json_t *ecd_refresh_request(const struct ecd_vault *vault);
+/* Asks the store about operation->vault, then goes on with next; or fails. */
+void ecd_refresh(struct ecd_operation *operation, void (*next)(struct ecd_operation *operation));
+/* Ends the operation if the vault is damaged; true if it did. */
+bool ecd_has_problem(struct ecd_operation *operation);
+
+/* Whether the account may try another secret; ends the operation if not. */
+bool ecd_may_try_secret(struct ecd_operation *operation);
+void ecd_count_wrong_secret(struct ecd_operation *operation);
+
+/*
+ * operation->keys_fd is set: starts the vault's unit, whose worker takes plan and keys, and goes
+ * on with next when it is mounted, or with fail, where operation->failure says why not.
+ */
+void ecd_mount_begin(struct ecd_operation *operation, void (*next)(struct ecd_operation *operation),
+		     void (*fail)(struct ecd_operation *operation));
+/* "ecryptfs-mount@ID.service", new, or NULL. */
+char *ecd_mount_unit(const struct ecd_vault *vault);
+
+#endif
