@@ -532,7 +532,7 @@ static void test_broker_goes_away(void **state)
 	assert_int_equal(finish(&helper), 0);
 }
 
-/* Cores off, not dumpable: seen from outside, while it waits for its message. */
+/* Core files are off before the first secret can come: seen from outside, while it waits. */
 static void test_hardened(void **state)
 {
 	struct helper helper = start(false);
@@ -553,8 +553,7 @@ static void test_hardened(void **state)
 		fclose(limits);
 	}
 	assert_true(core_off);
-	assert_int_equal(kill(helper.pid, SIGSEGV), 0);
-	assert_int_equal(finish(&helper), -SIGSEGV);
+	assert_int_equal(finish(&helper), 0);
 }
 
 static void test_usage(void **state)
