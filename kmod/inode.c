@@ -461,7 +461,7 @@ static int getattr(ecfs_idmap_t *idmap, const struct path *path, struct kstat *s
 	struct path lower = ecfs_lower_path(inode->i_sb, ecfs_lower_dentry(path->dentry));
 	int err;
 
-	err = vfs_getattr(&lower, stat, mask, flags);
+	err = ecfs_vfs_getattr(&lower, stat, mask, flags);
 	if (err)
 		return err;
 	ecfs_copy_attr(inode);

@@ -93,6 +93,20 @@ static inline bool ecfs_inode_is_new(const struct inode *inode)
 #define set_default_d_op(sb, ops) ((sb)->s_d_op = (ops))
 #endif
 
+/*
+ * The caller of a filesystem's getattr has asked the security module already, and says so by a
+ * flag that vfs_getattr() warns of.
+ */
+static inline int ecfs_vfs_getattr(const struct path *path, struct kstat *stat, u32 mask,
+				   unsigned int flags)
+{
+#ifdef AT_GETATTR_NOSEC
+	if (flags & AT_GETATTR_NOSEC)
+		return vfs_getattr_nosec(path, stat, mask, flags & ~AT_GETATTR_NOSEC);
+#endif
+	return vfs_getattr(path, stat, mask, flags);
+}
+
 static inline bool ecfs_can_mmap(struct file *file)
 {
 #ifdef ECFS_HAVE_MMAP_PREPARE
