@@ -39,7 +39,6 @@ struct memory {
 	struct ec_secret secrets[N_SECRETS];
 	size_t n_secrets;
 	int session;			/* open while the session lasts, or -1 */
-	bool broker_late;		/* a call of this login had no answer in time */
 };
 
 /* One hook at work. */
@@ -303,6 +302,13 @@ static const char *full_stop(const char *text)
 	return len && text[len - 1] == '.' ? "" : ".";
 }
 
+/* What the broker said: a whole sentence with its advice, and in the log already. */
+static void tell(const struct hook *hook, const char *sentence)
+{
+	if (hook->talks)
+		(void)pam_error(hook->pamh, "ecryptfs: %s", sentence);
+}
+
 /* One line to the person, one to the log. */
 __attribute__((format(printf, 2, 3)))
 static void complain(const struct hook *hook, const char *format, ...)
@@ -319,8 +325,7 @@ static void complain(const struct hook *hook, const char *format, ...)
 		return;
 	}
 	pam_syslog(hook->pamh, LOG_WARNING, "%s", line);
-	if (hook->talks)
-		(void)pam_error(hook->pamh, "ecryptfs: %s", line);
+	tell(hook, line);
 }
 
 /*
@@ -336,7 +341,6 @@ static void stash(const struct hook *hook, struct memory *memory)
 	if (!secret || state_exists(MOUNT_STATE, hook->pw->pw_uid))
 		return;
 	r = ecp_stash(hook->user, secret);
-	memory->broker_late = r == -ETIMEDOUT;
 	/* The session hook will meet the same failure and report it: not twice. */
 	if (r < 0)
 		pam_syslog(hook->pamh, LOG_DEBUG, "password of %s not handed over: %s",
@@ -397,8 +401,7 @@ static void begin(const struct hook *hook, struct memory *memory,
 	};
 
 	ec_closep(&memory->session);
-	ecp_open_session(hook->user, &info, secrets, n_secrets,
-			 memory->broker_late ? ECP_LATE_MS : ECP_CALL_MS, ret, &memory->session);
+	ecp_open_session(hook->user, &info, secrets, n_secrets, ret, &memory->session);
 }
 
 /*
@@ -428,7 +431,9 @@ static void mend(const struct hook *hook, struct memory *memory, struct ecp_resu
 		return;
 	ecp_change_secret(hook->user, &old_secret, remembered(memory, hook->user), NULL, NULL,
 			  &changed);
-	if (changed.end == ECP_END_FAILED)
+	if (changed.end == ECP_END_FAILED && changed.reported && changed.text[0])
+		tell(hook, changed.text);
+	else if (changed.end == ECP_END_FAILED)
 		complain(hook, "the encrypted home of %s is open, but keeps its old password: "
 			 "%s%s Change it with: ecryptfsctl passwd", hook->user, reason(&changed),
 			 full_stop(reason(&changed)));
@@ -442,7 +447,9 @@ static void open_home(const struct hook *hook, struct memory *memory)
 	begin(hook, memory, memory->secrets, mine ? memory->n_secrets : 0, &result);
 	if (can_mend(hook, memory, &result))
 		mend(hook, memory, &result);
-	if (result.end == ECP_END_FAILED)
+	if (result.end == ECP_END_FAILED && result.reported && result.text[0])
+		tell(hook, result.text);
+	else if (result.end == ECP_END_FAILED)
 		complain(hook, "the encrypted home of %s stays closed: %s%s %s", hook->user,
 			 reason(&result), full_stop(reason(&result)), advice(result.error));
 }
@@ -533,9 +540,12 @@ static void change_secret(const struct hook *hook, const struct ec_secret *old_s
 			  &result);
 	if (result.end != ECP_END_FAILED)
 		return;
-	complain(hook, "the login password of %s was changed, that of the encrypted home was "
-		 "not: %s%s Change it with: ecryptfsctl passwd", hook->user, reason(&result),
-		 full_stop(reason(&result)));
+	if (result.reported && result.text[0])
+		tell(hook, result.text);
+	else
+		complain(hook, "the login password of %s was changed, that of the encrypted home "
+			 "was not: %s%s Change it with: ecryptfsctl passwd", hook->user,
+			 reason(&result), full_stop(reason(&result)));
 	/* So that the next login asks. A home with a password of its own never had this one. */
 	if (result.reported && result.error != -EKEYREJECTED)
 		(void)ecp_mark_stale(hook->user);

@@ -18,7 +18,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define MESSAGE_LEN_MAX 1024	/* bytes of one message on a session descriptor */
+#define MESSAGE_LEN_MAX 2048	/* bytes of one message on a session descriptor */
+#define INFO_LEN	256	/* bytes of who logs in from where, NUL included */
 
 static uint64_t now_ms(void)
 {
@@ -204,7 +205,7 @@ static int append_secrets(sd_bus_message *call, const struct ec_secret *secrets,
 
 static int append_entry(sd_bus_message *call, const char *key, const char *value)
 {
-	char clean[ECP_TEXT_LEN];
+	char clean[INFO_LEN];
 
 	if (!value || !value[0])
 		return 0;
@@ -226,6 +227,30 @@ static int append_info(sd_bus_message *call, const struct ecp_info *info)
 	if (r < 0)
 		return r;
 	return sd_bus_message_close_container(call);
+}
+
+/*
+ * A broker that runs answers at once or hangs, and a login does not wait for one that hangs. One
+ * that is not running yet is started by the bus, and that is worth a wait: the home opens then.
+ */
+static int allow_for_start(sd_bus *bus, uint64_t start_ms, uint64_t *deadline_ms)
+{
+	_cleanup_bus_message_ sd_bus_message *call = NULL, *reply = NULL;
+	char text[ECP_TEXT_LEN] = "";
+	int r, has_owner = 1;
+
+	r = sd_bus_message_new_method_call(bus, &call, "org.freedesktop.DBus",
+					   "/org/freedesktop/DBus", "org.freedesktop.DBus",
+					   "NameHasOwner");
+	if (r >= 0)
+		r = sd_bus_message_append(call, "s", EC_BUS_NAME);
+	if (r >= 0)
+		r = bus_call(bus, call, *deadline_ms, text, &reply);
+	if (r >= 0)
+		r = sd_bus_message_read(reply, "b", &has_owner);
+	if (r >= 0 && !has_owner)
+		*deadline_ms = start_ms + ECP_START_MS;
+	return r;
 }
 
 /* A call with no reply but its success: user, and a secret if there is one. */
@@ -335,13 +360,15 @@ static ssize_t receive(int fd, char *buf, size_t buf_len)
 static void wait_for_end(int fd, uint64_t start_ms, ecp_progress_fn progress, void *userdata,
 			 struct ecp_result *ret)
 {
-	uint64_t silent_at = start_ms + ECP_FIRST_MS, over_at = start_ms + ECP_TOTAL_MS;
+	uint64_t silent_at = now_ms() + ECP_LAG_MS, over_at = start_ms + ECP_TOTAL_MS;
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
 	char message[MESSAGE_LEN_MAX];
 	unsigned int n_beats = 0;
 	uint64_t left;
 	ssize_t n;
 
+	if (silent_at < start_ms + ECP_FIRST_MS)
+		silent_at = start_ms + ECP_FIRST_MS;
 	for (;;) {
 		left = ms_left(silent_at < over_at ? silent_at : over_at);
 		if (!left)
@@ -393,8 +420,9 @@ static int session_call(sd_bus *bus, const char *user, const struct ecp_info *in
 /* From connection to descriptor. text as in bus_call(). */
 static int begin_session(const char *user, const struct ecp_info *info,
 			 const struct ec_secret *secrets, size_t n_secrets,
-			 uint64_t deadline_ms, char text[static ECP_TEXT_LEN], int *ret_fd)
+			 uint64_t start_ms, char text[static ECP_TEXT_LEN], int *ret_fd)
 {
+	uint64_t deadline_ms = start_ms + ECP_CALL_MS;
 	_cleanup_bus_message_ sd_bus_message *call = NULL, *reply = NULL;
 	_cleanup_bus_ sd_bus *bus = NULL;
 	int r;
@@ -402,6 +430,9 @@ static int begin_session(const char *user, const struct ecp_info *info,
 	r = bus_connect(deadline_ms, &bus);
 	if (r < 0)
 		return nobody_there(r);
+	r = allow_for_start(bus, start_ms, &deadline_ms);
+	if (r < 0)
+		return r;
 	r = session_call(bus, user, info, secrets, n_secrets, &call);
 	if (r < 0)
 		return r;
@@ -423,17 +454,16 @@ static const char *call_text(int r, const char *text)
  * @user:	login name
  * @info:	for the broker's log; cleaned to printable ASCII here
  * @secrets:	0 to 2, tried in turn; they stay the caller's
- * @call_ms:	limit from here to the descriptor
  * @ret:	how it ended
  * @ret_fd:	the session, to be kept open while it lasts: also after an error that the broker
  *		reported, because the home may be unlocked by hand later. -1 where the broker did
  *		not keep to the protocol or went silent.
  *
- * Returns at the latest after ECP_FIRST_MS without a first message, ECP_SILENCE_MS without a
- * further one, and ECP_TOTAL_MS in all.
+ * A broker that runs and hangs costs ECP_CALL_MS, or ECP_FIRST_MS if it gave a descriptor, or
+ * ECP_SILENCE_MS from its last message; one that works may take ECP_TOTAL_MS.
  */
 void ecp_open_session(const char *user, const struct ecp_info *info,
-		      const struct ec_secret *secrets, size_t n_secrets, unsigned int call_ms,
+		      const struct ec_secret *secrets, size_t n_secrets,
 		      struct ecp_result *ret, int *ret_fd)
 {
 	uint64_t start_ms = now_ms();
@@ -442,7 +472,7 @@ void ecp_open_session(const char *user, const struct ecp_info *info,
 	int r;
 
 	*ret_fd = -1;
-	r = begin_session(user, info, secrets, n_secrets, start_ms + call_ms, text, &fd);
+	r = begin_session(user, info, secrets, n_secrets, start_ms, text, &fd);
 	if (r < 0)
 		return result_fail(ret, r, call_text(r, text));
 	wait_for_end(fd, start_ms, NULL, NULL, ret);
@@ -451,9 +481,10 @@ void ecp_open_session(const char *user, const struct ecp_info *info,
 }
 
 static int begin_change(const char *user, const struct ec_secret *old_secret,
-			const struct ec_secret *new_secret, uint64_t deadline_ms,
+			const struct ec_secret *new_secret, uint64_t start_ms,
 			char text[static ECP_TEXT_LEN], int *ret_fd)
 {
+	uint64_t deadline_ms = start_ms + ECP_CALL_MS;
 	_cleanup_bus_message_ sd_bus_message *call = NULL, *reply = NULL;
 	_cleanup_bus_ sd_bus *bus = NULL;
 	int r;
@@ -461,6 +492,9 @@ static int begin_change(const char *user, const struct ec_secret *old_secret,
 	r = bus_connect(deadline_ms, &bus);
 	if (r < 0)
 		return nobody_there(r);
+	r = allow_for_start(bus, start_ms, &deadline_ms);
+	if (r < 0)
+		return r;
 	r = call_new(bus, "ChangeLoginSecret", &call);
 	if (r < 0)
 		return r;
@@ -497,7 +531,7 @@ void ecp_change_secret(const char *user, const struct ec_secret *old_secret,
 	char text[ECP_TEXT_LEN] = "";
 	int r;
 
-	r = begin_change(user, old_secret, new_secret, start_ms + ECP_CALL_MS, text, &fd);
+	r = begin_change(user, old_secret, new_secret, start_ms, text, &fd);
 	if (r < 0)
 		return result_fail(ret, r, call_text(r, text));
 	wait_for_end(fd, start_ms, progress, userdata, ret);

@@ -17,17 +17,18 @@
 #ifndef ECP_TOTAL_MS
 #define ECP_TOTAL_MS	60000	/* a broker that keeps saying "W" */
 #endif
-#define ECP_CALL_MS	2500	/* connect, call, reply */
-#define ECP_FIRST_MS	4000	/* from the call to the first message */
+#define ECP_STASH_MS	1000	/* StashSecret, of which nothing depends */
+#define ECP_CALL_MS	2000	/* connect, call, reply */
+#define ECP_START_MS	8000	/* the same, where the bus has yet to start the broker */
+#define ECP_FIRST_MS	3000	/* from the call to the first message, ... */
+#define ECP_LAG_MS	1500	/* ... or this from a late reply */
 #define ECP_SILENCE_MS	3000	/* between two messages */
-#define ECP_STASH_MS	1500	/* one more call before the session's, in the same login */
-#define ECP_LATE_MS	2000	/* the session's call after one that had no answer */
 
 #ifndef ECP_BUS_ADDRESS
 #define ECP_BUS_ADDRESS	"unix:path=/run/dbus/system_bus_socket"
 #endif
 
-#define ECP_TEXT_LEN	256	/* bytes of a sentence, NUL included */
+#define ECP_TEXT_LEN	1536	/* bytes of a sentence, NUL included */
 
 enum ecp_end {
 	ECP_END_MOUNTED,	/* also: the change is done */
@@ -56,9 +57,9 @@ typedef void (*ecp_progress_fn)(unsigned int n_beats, void *userdata);
 int ecp_stash(const char *user, const struct ec_secret *secret);
 int ecp_mark_stale(const char *user);
 /* secrets: tried in turn, at most 2. *ret_fd is the session, -1 where there is none; it stays
- * open while the session lasts. call_ms is ECP_CALL_MS or ECP_LATE_MS. */
+ * open while the session lasts. */
 void ecp_open_session(const char *user, const struct ecp_info *info,
-		      const struct ec_secret *secrets, size_t n_secrets, unsigned int call_ms,
+		      const struct ec_secret *secrets, size_t n_secrets,
 		      struct ecp_result *ret, int *ret_fd);
 void ecp_change_secret(const char *user, const struct ec_secret *old_secret,
 		       const struct ec_secret *new_secret, ecp_progress_fn progress,

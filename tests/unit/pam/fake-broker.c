@@ -3,6 +3,8 @@
  * A broker that behaves as told, mostly badly: what pam_ecryptfs must survive.
  *
  * usage: fake-broker MODE LOG
+ *        fake-broker --system KIND	in a VM, against the real bus: wrong-type, empty,
+ *					closed-descriptor, noise, silence, forever
  * Owns the name on the bus, prints "ready", and appends one line to LOG for each call: member,
  * user, info, secrets (those of the tests are no secrets), and "closed" when a session ends.
  */
@@ -91,13 +93,14 @@ static void play(int fd)
 	else if (is_mode("nothing"))
 		say(fd, "N"), hold(fd);
 	else if (is_mode("wrong"))
-		say(fd, "E WrongSecret The secret opens no slot."), hold(fd);
+		say(fd, "E WrongSecret The encrypted home of alice stays closed: the secret is wrong. "
+			"Open it: ecryptfsctl unlock."), hold(fd);
 	else if (is_mode("bare-error"))
 		say(fd, "E NoSpace"), hold(fd);
 	else if (is_mode("foreign-error"))
-		say(fd, "E SomethingNew The sky is falling"), hold(fd);
+		say(fd, "E SomethingNew The sky is falling."), hold(fd);
 	else if (is_mode("escape-error"))
-		say(fd, "E Failed \033]0;owned\007\nroot:x:0:0\r\xff end"), hold(fd);
+		say(fd, "E Failed \033]0;owned\007\nroot:x:0:0\r\xff end."), hold(fd);
 	else if (is_mode("half-error"))
 		say(fd, "E "), hold(fd);
 	else if (is_mode("unknown-word"))
@@ -296,16 +299,37 @@ static int dispatch(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return 0;
 }
 
+static const char *mode_of_kind(const char *kind)
+{
+	static const char *const kinds[][2] = {
+		{ "wrong-type", "reply-string" },
+		{ "empty", "reply-nothing" },
+		{ "closed-descriptor", "close" },
+		{ "noise", "random" },
+		{ "silence", "silent" },
+		{ "forever", "beat-forever" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!strcmp(kinds[i][0], kind))
+			return kinds[i][1];
+	errx(2, "unknown kind %s", kind);
+}
+
 int main(int argc, char **argv)
 {
+	bool on_system = argc == 3 && !strcmp(argv[1], "--system");
+	const char *log_path;
 	int r;
 
 	if (argc != 3)
-		errx(2, "usage: fake-broker MODE LOG");
-	mode = argv[1];
-	log_fd = open(argv[2], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+		errx(2, "usage: fake-broker MODE LOG | --system KIND");
+	mode = on_system ? mode_of_kind(argv[2]) : argv[1];
+	log_path = on_system ? "/dev/null" : argv[2];
+	log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (log_fd < 0)
-		err(1, "%s", argv[2]);
+		err(1, "%s", log_path);
 	signal(SIGCHLD, SIG_IGN);
 	r = sd_bus_open_system(&bus);
 	if (r >= 0)

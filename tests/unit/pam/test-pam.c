@@ -314,29 +314,29 @@ static const struct row rows[] = {
 	/* works */
 	{ "mounted", NULL, 0.5, 0 },
 	{ "nothing", NULL, 0.5, 0 },
-	{ "slow-first", NULL, 3.0, 2.4 },
+	{ "slow-first", NULL, 2.9, 2.4 },
 	{ "beat-mounted", NULL, 6.0, 4.9 },
 	/* is not there */
 	{ "no-bus", "cannot be reached", 0.3, 0 },
 	{ NULL, "cannot be reached", 0.3, 0 },
 	{ "exit-in-call", "cannot be reached", 0.5, 0 },
 	/* hangs */
-	{ "stopped-bus", "does not answer", 5.0, 3.4 },
-	{ "stopped", "does not answer", 5.0, 3.4 },
-	{ "stop-in-call", "does not answer", 5.0, 3.4 },
-	{ "mute", "does not answer", 5.0, 3.4 },
-	{ "silent", "does not answer", 5.0, 3.9 },
-	{ "beat-silent", "too long", 5.0, 2.9 },
+	{ "stopped-bus", "does not answer", 3.2, 2.9 },
+	{ "stopped", "does not answer", 3.2, 2.9 },
+	{ "stop-in-call", "does not answer", 3.2, 2.9 },
+	{ "mute", "does not answer", 3.2, 2.9 },
+	{ "silent", "does not answer", 3.2, 2.9 },
+	{ "beat-silent", "too long", 3.2, 2.9 },
 	/* goes on for ever: total_ms */
 	{ "beat-forever", "too long", 0, 0 },
 	{ "beat-flood", "too long", 0, 0 },
 	/* says no */
 	{ "error", "Nothing works today.", 0.5, 0 },
 	{ "denied", "not authorized", 0.5, 0 },
-	{ "wrong", "The secret opens no slot.", 0.5, 0 },
+	{ "wrong", "home of alice stays closed: the secret is wrong. Open it: ecryptfsctl unlock.", 0.5, 0 },
 	{ "bare-error", "no space left", 0.5, 0 },
 	{ "foreign-error", "The sky is falling.", 0.5, 0 },
-	{ "escape-error", "?]0;owned??root:x:0:0?? end", 0.5, 0 },
+	{ "escape-error", "?]0;owned??root:x:0:0?? end.", 0.5, 0 },
 	/* breaks the protocol */
 	{ "reply-string", PROTOCOL, 0.5, 0 },
 	{ "reply-nothing", PROTOCOL, 0.5, 0 },
@@ -365,7 +365,8 @@ static void assert_said(const struct talk *talk, const struct row *row, const ch
 	if (talk->n_lines != 1 || !strstr(talk->text, row->line))
 		fail_msg("%s: want one line with \"%s\", have %u:\n%s", row->mode, row->line,
 			 talk->n_lines, talk->text);
-	assert_non_null(strstr(talk->text, prompt));
+	if (!strstr(row->line, "."))	/* else these are the broker's own words */
+		assert_non_null(strstr(talk->text, prompt));
 }
 
 static void test_login_whatever_the_broker_does(void **state)
@@ -463,7 +464,7 @@ static void test_password_change_whatever_the_broker_does(void **state)
 			fail_msg("%s: %s\n%s", row->mode, pam_strerror(NULL, r), talk.text);
 		if (row->line && !strstr(talk.text, row->line))
 			fail_msg("%s: want \"%s\" in:\n%s", row->mode, row->line, talk.text);
-		if (row->line)
+		if (row->line && !strstr(row->line, "."))
 			assert_non_null(strstr(talk.text, "that of the encrypted home was not"));
 		if (took > max_s + 1)
 			fail_msg("%s: %.3f s", row->mode, took);
@@ -825,6 +826,36 @@ static void test_session_after_a_change_has_both_secrets(void **state)
 	end_broker("mounted");
 }
 
+/* The bus starts the broker, and that takes longer than a hung one would be given. */
+static void test_slow_start_is_waited_for(void **state)
+{
+	struct login login = { .talk.answers = { "alice" } };
+	_cleanup_fclose_ FILE *file = NULL;
+
+	unlink(LOG);
+	assert_int_equal(mkdir("/run/services", 0755), 0);
+	file = fopen("/run/services/org.ecryptfs.Manager1.service", "we");
+	fprintf(file, "[D-BUS Service]\nName=org.ecryptfs.Manager1\n"
+		"Exec=/bin/sh -c \"sleep 4; exec %s mounted " LOG "\"\n", broker_path);
+	fflush(file);
+	end(&bus_pid);
+	begin_bus();
+	login_start(&login, "login", "alice", "/dev/tty1");
+	login_begin(&login, 0);
+	assert_went_on(&login);
+	printf("started by the bus in 4 s: %.3f s in auth, %.3f s in session\n", login.auth_s,
+	       login.open_s);
+	assert_int_equal(login.talk.n_lines, 0);
+	assert_true(login.auth_s + login.open_s > 3.9 && login.auth_s + login.open_s < 5.5);
+	assert_logged("OpenSession alice");
+	login_end(&login);
+	/* the broker that the bus started goes with it */
+	unlink("/run/services/org.ecryptfs.Manager1.service");
+	rmdir("/run/services");
+	end(&bus_pid);
+	begin_bus();
+}
+
 static size_t resident_kib(void)
 {
 	_cleanup_fclose_ FILE *file = fopen("/proc/self/statm", "re");
@@ -869,6 +900,7 @@ static int group_begin(void **state)
 	_cleanup_fclose_ FILE *file = fopen("/run/bus.conf", "we");
 
 	fputs("<busconfig><listen>unix:path=/run/dbus/system_bus_socket</listen>"
+	      "<servicedir>/run/services</servicedir>"
 	      "<policy context=\"default\"><allow send_destination=\"*\"/>"
 	      "<allow receive_sender=\"*\"/><allow own=\"*\"/>"
 	      "</policy></busconfig>\n", file);
@@ -918,6 +950,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(test_vault_does_not_follow_a_password_that_was_not_set, test_end),
 		cmocka_unit_test_teardown(test_password_of_others_is_not_our_business, test_end),
 		cmocka_unit_test_teardown(test_session_after_a_change_has_both_secrets, test_end),
+		cmocka_unit_test_teardown(test_slow_start_is_waited_for, test_end),
 		cmocka_unit_test_teardown(test_many_logins_leave_nothing, test_end),
 		cmocka_unit_test_teardown(test_login_whatever_the_broker_does, test_end),
 		cmocka_unit_test_teardown(test_password_change_whatever_the_broker_does, test_end),
@@ -925,7 +958,7 @@ int main(int argc, char **argv)
 
 	if (argc != 3)
 		return 2;
-	broker_path = argv[1];
+	broker_path = realpath(argv[1], NULL);
 	total_ms = (unsigned int)strtoul(argv[2], NULL, 10);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	return cmocka_run_group_tests(tests, group_begin, group_end);
