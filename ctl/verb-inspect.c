@@ -123,11 +123,15 @@ static void print_packets(const json_t *packets)
 	}
 }
 
+/* The plain values first, then what is made of parts. */
 static void print_members(json_t *object, int indent)
 {
 	const char *key;
 	json_t *value;
 
+	json_object_foreach(object, key, value)
+		if (!json_is_array(value) && !json_is_object(value))
+			print_value(key, value, indent);
 	json_object_foreach(object, key, value) {
 		if (!strcmp(key, "flags")) {
 			print_flags(value);
@@ -136,8 +140,6 @@ static void print_members(json_t *object, int indent)
 		} else if (json_is_object(value)) {
 			puts(key);
 			print_members(value, 2);
-		} else {
-			print_value(key, value, indent);
 		}
 	}
 }
