@@ -5,6 +5,7 @@
  *   mount-ecfs -a [-S SALT] -k FILE [-n FILE]	adds the keys to the session keyring, prints signatures
  *   mount-ecfs [-t TYPE] [-r] [-k FILE] [-n FILE] [-o OPTIONS] SOURCE TARGET
  *						-k, -n: given with the mount (fsconfig), not by keyring
+ *						-K FILE: its bytes as they are, as the key parameter
  *
  * FILE holds a passphrase without newline: -k takes the salt of content keys, -n that of the
  * names of encrypted homes; -S gives -k another, 16 hex digits. OPTIONS go to the filesystem as they are. A mount that fails prints
@@ -33,6 +34,8 @@ struct request {
 	bool add_only, read_only;
 	struct ecfs_mount_key keys[N_KEYS_MAX];
 	size_t n_keys;
+	uint8_t raw[256];	/* of -K */
+	size_t raw_len;
 };
 
 static void fail(const char *what)
@@ -61,6 +64,17 @@ static void read_key(struct request *req, const char *path, const uint8_t *salt)
 	memcpy(key->salt, salt, sizeof(key->salt));
 	memcpy(key->key, secret.data, sizeof(key->key));
 	req->n_keys++;
+}
+
+static void read_raw(struct request *req, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, req->raw, sizeof(req->raw));
+
+	if (n <= 0)
+		fail(path);
+	req->raw_len = n;
+	close(fd);
 }
 
 static void add_keys(const struct request *req)
@@ -130,6 +144,8 @@ static void do_mount(const struct request *req, const char *source, const char *
 		set(fd, FSCONFIG_SET_FLAG, "ro", NULL, 0);
 	for (size_t i = 0; i < req->n_keys; i++)
 		set(fd, FSCONFIG_SET_BINARY, ECFS_OPT_KEY, &req->keys[i], sizeof(req->keys[i]));
+	if (req->raw_len)
+		set(fd, FSCONFIG_SET_BINARY, ECFS_OPT_KEY, req->raw, req->raw_len);
 	set_options(fd, req->options);
 	set(fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
 	mount = syscall(SYS_fsmount, fd, FSMOUNT_CLOEXEC, req->read_only ? MOUNT_ATTR_RDONLY : 0);
@@ -146,7 +162,7 @@ int main(int argc, char **argv)
 	int opt;
 
 	memcpy(salt, ec_s2k_salt_content, sizeof(salt));
-	while ((opt = getopt(argc, argv, "arS:k:n:t:o:")) != -1) {
+	while ((opt = getopt(argc, argv, "arS:k:n:K:t:o:")) != -1) {
 		switch (opt) {
 		case 'S':
 			if (ecfmt_sig_from_hex(salt, optarg, strlen(optarg)) < 0)
@@ -156,6 +172,7 @@ int main(int argc, char **argv)
 		case 'r': req.read_only = true; break;
 		case 'k': read_key(&req, optarg, salt); break;
 		case 'n': read_key(&req, optarg, ec_s2k_salt_names); break;
+		case 'K': read_raw(&req, optarg); break;
 		case 't': req.type = optarg; break;
 		case 'o': req.options = optarg; break;
 		default: return 2;

@@ -412,22 +412,24 @@ static void statx_attributes(void)
 
 static void blocks_without_header(void)
 {
+	/* ext4 counts a block that holds extended attributes, on a plain file as well */
+	const long long want = in_xattr ? 16 : 8;
 	int fd = create("a", "a", 1);
 	struct stat st;
 
 	MUST(fsync(fd));
 	MUST(fstat(fd, &st));
-	if (st.st_blocks != 8)
-		fail("%lld blocks for one byte instead of 8", (long long)st.st_blocks);
+	if (st.st_blocks > want || st.st_blocks < 8)
+		fail("%lld blocks for one byte instead of %lld", (long long)st.st_blocks, want);
 	MUST(ftruncate(fd, 0));
 	MUST(fsync(fd));
 	MUST(fstat(fd, &st));
-	if (st.st_blocks != 0)
+	if (st.st_blocks > want - 8)
 		fail("%lld blocks for nothing", (long long)st.st_blocks);
 	close(fd);
 	drop_caches();
 	MUST(stat("a", &st));
-	if (st.st_blocks != 0)
+	if (st.st_blocks > want - 8)
 		fail("%lld blocks for nothing, before it is opened", (long long)st.st_blocks);
 }
 

@@ -49,6 +49,10 @@ def manifest(name, root):
     with open(name) as file:
         want = json.load(file)
     have = {rel: look(path) for rel, path in walk(root)}
+    for rel in list(want):      # the directory of a file need not be listed
+        parent = os.path.dirname(rel)
+        if parent:
+            want.setdefault(parent, {"type": "dir"})
     bad = 0
     for rel in sorted(set(want) | set(have)):
         if rel not in have or rel not in want or not agrees(want[rel], have[rel]):

@@ -1,0 +1,498 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# vm: kernels=6.1,6.12 timeout=600 memory=1536 host-before=tests/fs/build
+# Bad input through a mounted filesystem: over 500 damaged headers, a hostile lower directory,
+# every wrong mount option, lower filesystems that can not work or that fail while in use. Each
+# gets a clear answer, nothing is lost, and the kernel says it once and never warns.
+# Arguments: the filesystem (ecfs), parts (headers lower options refused failing).
+. "$GUEST/guest.sh"
+. "$GUEST/fs.sh"
+shift $(($# > 0))
+parts=${*:-headers log lower options refused failing}
+type=$engine
+[ "$type" != ecfs ] || type=ecfs-keyring
+
+in_place() {
+	rm -rf /lower/cipher
+	mkdir -p /lower/cipher
+}
+
+mounted() {
+	mountpoint -q /upper
+}
+
+# --- damaged headers
+
+attack() {
+	_kind=$1 _set=$2 _count=$3 _file=$4
+	in_place
+	fs_case "$_set"
+	_source=/vectors/$_set/lower/$_file
+	fs_mount "$type" "/vectors/$_set/lower" /upper -r && cat "/upper/$_file" >/run/content && umount /upper || return 1
+	python3 "$GUEST/fs-headers.py" make "$_kind" "$_source" /lower/cipher/damaged "$_count" || return 1
+	fs_mount "$type" /lower/cipher /upper || return 1
+	python3 "$GUEST/fs-headers.py" read "$_kind" "$_source" /upper/damaged /run/content
+	_status=$?
+	# what can not be read can be renamed and removed: nobody is stuck with it
+	mv /upper/damaged /upper/moved && rm -rf /upper/moved || _status=1
+	umount /upper && return $_status
+}
+
+part_headers() {
+	check "headers: 400 damaged, aes128" attack header aes128 400 size-8191 && echo "    $_out"
+	check "headers: 100 damaged, des3" attack header des3 100 size-8191 && echo "    $_out"
+	check "headers: 100 damaged, in the xattr" attack xattr aes128-xattr 100 size-8191 && echo "    $_out"
+}
+
+# --- one line in the log, not a flood
+
+said_once() {
+	in_place
+	fs_case aes128
+	cp /vectors/aes128/lower/size-8191 /lower/cipher/broken
+	printf '\377' | dd of=/lower/cipher/broken bs=1 seek=26 conv=notrunc status=none
+	fs_log >/dev/null
+	fs_mount "$type" /lower/cipher /upper || return 1
+	for _i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		cat /upper/broken >/dev/null 2>&1 && echo "it opened" && return 1
+	done
+	_messages=$(fs_log | grep -ci 'ec[ry]*p*t*fs')
+	umount /upper
+	echo "$_messages messages for 20 opens"
+	[ "$_messages" -ge 1 ] && [ "$_messages" -le 2 ]
+}
+
+flood_limited() {
+	in_place
+	fs_case aes128
+	for _i in $(seq 300); do
+		head -c 20 /dev/urandom >/lower/cipher/noise-"$_i"
+	done
+	fs_log >/dev/null
+	fs_mount "$type" /lower/cipher /upper || return 1
+	for _i in $(seq 300); do
+		cat /upper/noise-"$_i" >/dev/null 2>&1 && return 1
+	done
+	_messages=$(fs_log | grep -ci 'ec[ry]*p*t*fs')
+	umount /upper
+	echo "$_messages messages for 300 files"
+	[ "$_messages" -ge 1 ] && [ "$_messages" -le 60 ]
+}
+
+part_log() {
+	check "log: a broken file is reported once" said_once && echo "    $_out"
+	check "log: 300 broken files do not flood it" flood_limited && echo "    $_out"
+}
+
+# --- what may lie in the lower directory
+
+hostile_lower() {
+	in_place
+	mkfifo /lower/cipher/fifo
+	python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("/lower/cipher/socket")'
+	mknod /lower/cipher/null c 1 3
+	mknod /lower/cipher/whiteout c 0 0
+	ln -s loop /lower/cipher/loop
+	ln -s /nonexistent /lower/cipher/dangling
+	mkdir /lower/cipher/closed && chmod 0 /lower/cipher/closed
+	head -c 70000 /dev/urandom >/lower/cipher/noise
+	head -c 100 /dev/zero >/lower/cipher/zeros
+	truncate -s 1T /lower/cipher/huge
+	: >"/lower/cipher/ECRYPTFS_FNEK_ENCRYPTED."
+	: >"/lower/cipher/ECRYPTFS_FNEK_ENCRYPTED.short"
+	: >"/lower/cipher/ECRYPTFS_FNEK_ENCRYPTED.$(printf '%0200d' 0)"
+	: >"/lower/cipher/ECRYPTFS_FNEK_ENCRYPTED.FWaPD4Rj-Elsr-RHmYFRZ7laa1kkIAdJS69Z#dpJDOWU8tz0L6Tb79v7oU--"
+	ln -s ECRYPTFS_FNEK_ENCRYPTED.bad /lower/cipher/bad-target
+	fs_mount "$type" /lower/cipher /upper || return 1
+	timeout 60 sh -c '
+		find /upper -ls
+		for f in /upper/* /upper/.*; do
+			timeout 5 cat "$f" <&- >/dev/null 2>&1
+			[ $? -ne 124 ] || case $f in */fifo) ;; *) echo "$f hangs"; exit 1 ;; esac
+			readlink "$f"; stat "$f"; getfattr -d -m - "$f"; head -c 1 "$f/x"
+			touch "$f/new" 2>/dev/null
+		done; true' </dev/null >/run/hostile.out 2>&1
+	_status=$?
+	[ $_status -eq 0 ] || tail -5 /run/hostile.out
+	rm -rf /upper/* 2>/dev/null
+	umount /upper && [ $_status -eq 0 ]
+}
+
+zero_length() {
+	in_place
+	: >/lower/cipher/empty
+	chmod 644 /lower/cipher/empty
+	fs_mount "$type" /lower/cipher /upper -r || return 1
+	[ "$(stat -c %s /upper/empty)" = 0 ] && [ -z "$(cat /upper/empty)" ] ||
+		{ echo "read-only mount: not an empty file"; umount /upper; return 1; }
+	umount /upper
+	fs_mount "$type" /lower/cipher /upper || return 1
+	cat /upper/empty >/run/empty || { umount /upper; return 1; }
+	if [ -s /lower/cipher/empty ]; then
+		echo "reading wrote a header"
+		umount /upper
+		return 1
+	fi
+	chmod 600 /upper/empty && echo written >/upper/empty && umount /upper || return 1
+	echo 3 >/proc/sys/vm/drop_caches
+	fs_mount "$type" /lower/cipher /upper || return 1
+	_have=$(cat /upper/empty)
+	umount /upper
+	[ "$_have" = written ]
+}
+
+# The end of the lower file is missing: an error for what is not there, not noise.
+short_lower() {
+	in_place
+	cp /vectors/aes128/lower/size-65537 /lower/cipher/short
+	cp /lower/cipher/short /lower/cipher/whole
+	_size=$(stat -c %s /lower/cipher/short)
+	fs_mount "$type" /lower/cipher /upper || return 1
+	for _less in 1 16 4095 4096 5000; do
+		umount /upper
+		cp /vectors/aes128/lower/size-65537 /lower/cipher/short
+		truncate -s $((_size - _less)) /lower/cipher/short
+		fs_mount "$type" /lower/cipher /upper || return 1
+		if cat /upper/short >/run/short 2>/run/short.err; then
+			echo "$_less bytes short: read without an error"
+			umount /upper
+			return 1
+		fi
+		grep -q 'Input/output error' /run/short.err || { cat /run/short.err; umount /upper; return 1; }
+		cmp -n "$(stat -c %s /run/short)" /run/short /upper/whole || { umount /upper; return 1; }
+	done
+	# and it can be written again: the missing extent whole, which needs nothing read
+	_size=$(stat -c %s /upper/short)
+	head -c 4096 /dev/zero | dd of=/upper/short bs=4096 seek=$(((_size - 1) / 4096)) conv=notrunc status=none
+	umount /upper
+}
+
+# Only what is no encrypted file passes through; one whose key is missing is not for writing over.
+passthrough() {
+	in_place
+	cp /vectors/aes128/lower/size-4097 /lower/cipher/mine
+	cp /vectors/des3/lower/size-4097 /lower/cipher/other
+	echo "plain text below" >/lower/cipher/plain
+	_options=$case_options
+	case_options=$case_options,ecryptfs_passthrough
+	fs_mount "$type" /lower/cipher /upper || { case_options=$_options; return 1; }
+	case_options=$_options
+	_sum=$(sha256sum </lower/cipher/other)
+	_fault=''
+	[ "$(cat /upper/plain)" = "plain text below" ] || _fault="the plain file is not shown"
+	[ "$(stat -c %s /upper/mine)" = 4097 ] && cat /upper/mine >/dev/null || _fault="the encrypted file is not shown"
+	if echo damage 2>/dev/null >>/upper/other; then _fault="ciphertext without its key can be written"; fi
+	echo more >>/upper/plain || _fault="the plain file can not be written"
+	umount /upper
+	[ "$(tail -n 1 /lower/cipher/plain)" = more ] || _fault="the plain file was not written plain"
+	[ "$_sum" = "$(sha256sum </lower/cipher/other)" ] || _fault="ciphertext without its key was written over"
+	echo "$_fault"
+	[ -z "$_fault" ]
+}
+
+encrypted_view() {
+	_options=$case_options
+	case_options=$case_options,ecryptfs_encrypted_view
+	fs_mount "$type" "/vectors/$1/lower" /upper
+	_status=$?
+	case_options=$_options
+	[ $_status -eq 0 ] || return 1
+	if touch /upper/new 2>/run/err; then echo "it can be written"; umount /upper; return 1; fi
+	if [ "$1" = aes128 ]; then
+		(cd /vectors/aes128/lower && find . -type f -exec sha256sum {} +) >/run/sums
+	else
+		# what the view shows is a file with its header in place: the other set's kind
+		cp -a /upper /run/view
+		umount /upper
+		fs_mount "$type" "/vectors/$1/lower" /upper && (cd /upper && find . -type f -exec sha256sum {} +) >/run/sums
+		umount /upper
+		rm -rf /lower/view && cp -r /run/view /lower/view && rm -rf /run/view
+		fs_case aes128
+		fs_mount "$type" /lower/view /upper
+		fs_case "$1"
+	fi
+	(cd /upper && sha256sum --quiet -c /run/sums)
+	_status=$?
+	umount /upper && return $_status
+}
+
+part_lower() {
+	fs_case aes256-names
+	check "lower: hostile names and kinds, names encrypted" hostile_lower
+	fs_case aes128
+	check "lower: hostile names and kinds, names plain" hostile_lower
+	check "lower: zero-length file" zero_length
+	check "lower: short by 1, 16, 4095, 4096, 5000 bytes" short_lower
+	check "lower: passthrough" passthrough
+	check "encrypted view, headers" encrypted_view aes128
+	fs_case aes128-xattr
+	check "encrypted view, xattr" encrypted_view aes128-xattr
+}
+
+# --- mount options
+
+# refused NAME ERRNO|ERRNO SOURCE OPTIONS [ARGUMENT...]: that errno, and words from the kernel
+refused() {
+	_name=$1 _want=$2 _source=$3 _options=$4
+	shift 4
+	if "$bin/mount-ecfs" -t "$engine" "$@" -o "$_options" "$_source" /upper 2>/run/refused; then
+		umount /upper
+		check "refused: $_name" false
+		return
+	fi
+	_have=$(sed -n 's/^mount-ecfs: .*: \(E[A-Z0-9]*\): .*/\1/p' /run/refused)
+	_words=$(sed -n 's/^mount-ecfs: kernel: //p' /run/refused | tr '\n' ' ')
+	echo "    $_name: ${_have:-?}: $_words"
+	case "|$_want|" in
+	*"|$_have|"*) check "refused: $_name with $_want" true ;;
+	*) check "refused: $_name with $_have instead of $_want" false ;;
+	esac
+	if [ "$engine" = ecfs ] && [ "${silent-no}" = no ]; then
+		check "refused: $_name, and says why" test -n "$_words"
+	fi
+}
+
+part_options() {
+	in_place
+	fs_case aes128
+	sig=$("$bin/mount-ecfs" -a -k "$keys/content")
+	ok=ecryptfs_cipher=aes,ecryptfs_key_bytes=16,ecryptfs_sig=$sig
+	refused "no signature" EINVAL /lower/cipher ecryptfs_cipher=aes,ecryptfs_key_bytes=16
+	refused "no key_bytes" EINVAL /lower/cipher "ecryptfs_cipher=aes,ecryptfs_sig=$sig"
+	refused "unknown option" EINVAL /lower/cipher "$ok,ecryptfs_no_such_option"
+	refused "unknown cipher" EINVAL /lower/cipher "ecryptfs_cipher=rot13,ecryptfs_key_bytes=16,ecryptfs_sig=$sig"
+	refused "name of a cipher too long" EINVAL /lower/cipher "ecryptfs_cipher=$(printf '%050d' 0),ecryptfs_key_bytes=16,ecryptfs_sig=$sig"
+	refused "aes with 17 bytes" EINVAL /lower/cipher "ecryptfs_cipher=aes,ecryptfs_key_bytes=17,ecryptfs_sig=$sig"
+	refused "key_bytes of 4294967295" EINVAL /lower/cipher "ecryptfs_cipher=aes,ecryptfs_key_bytes=4294967295,ecryptfs_sig=$sig"
+	refused "key_bytes of -1" EINVAL /lower/cipher "ecryptfs_cipher=aes,ecryptfs_key_bytes=-1,ecryptfs_sig=$sig"
+	refused "key_bytes without a number" EINVAL /lower/cipher "ecryptfs_cipher=aes,ecryptfs_key_bytes=many,ecryptfs_sig=$sig"
+	refused "signature too short" EINVAL /lower/cipher "ecryptfs_cipher=aes,ecryptfs_key_bytes=16,ecryptfs_sig=0123"
+	refused "signature too long" EINVAL /lower/cipher "ecryptfs_cipher=aes,ecryptfs_key_bytes=16,ecryptfs_sig=${sig}00"
+	refused "signature of other characters" EINVAL /lower/cipher "ecryptfs_cipher=aes,ecryptfs_key_bytes=16,ecryptfs_sig=zzzzzzzzzzzzzzzz"
+	refused "key that is nowhere" ENOKEY /lower/cipher "ecryptfs_cipher=aes,ecryptfs_key_bytes=16,ecryptfs_sig=0123456789abcdef"
+	refused "names key that is nowhere" ENOKEY /lower/cipher "$ok,ecryptfs_fnek_sig=0123456789abcdef"
+	refused "unknown names cipher" EINVAL /lower/cipher "$ok,ecryptfs_fnek_sig=$sig,ecryptfs_fn_cipher=rot13"
+	refused "names key length" EINVAL /lower/cipher "$ok,ecryptfs_fnek_sig=$sig,ecryptfs_fn_key_bytes=5"
+	head -c 87 /dev/zero >/run/blob
+	refused "key blob too short" EINVAL /lower/cipher "$ok" -K /run/blob
+	head -c 89 /dev/zero >/run/blob
+	refused "key blob too long" EINVAL /lower/cipher "$ok" -K /run/blob
+	printf '\002' >/run/blob; head -c 87 /dev/zero >>/run/blob
+	refused "key blob of version 2" EINVAL /lower/cipher "$ok" -K /run/blob
+	keyctl add user aaaaaaaaaaaaaaaa short @s >/dev/null
+	refused "key in the keyring that is too short" "EINVAL|EBADMSG|ENOKEY|EKEYREJECTED" /lower/cipher "ecryptfs_cipher=aes,ecryptfs_key_bytes=16,ecryptfs_sig=aaaaaaaaaaaaaaaa"
+	head -c 740 /dev/zero | keyctl padd user bbbbbbbbbbbbbbbb @s >/dev/null
+	refused "key in the keyring that is all zeros" "EINVAL|EBADMSG|ENOKEY|EKEYREJECTED" /lower/cipher "ecryptfs_cipher=aes,ecryptfs_key_bytes=16,ecryptfs_sig=bbbbbbbbbbbbbbbb"
+	keyctl pipe "$(keyctl search @s user "$sig")" | keyctl padd user cccccccccccccccc @s >/dev/null
+	refused "key in the keyring under another's name" "EINVAL|EBADMSG|ENOKEY|EKEYREJECTED" /lower/cipher "ecryptfs_cipher=aes,ecryptfs_key_bytes=16,ecryptfs_sig=cccccccccccccccc"
+	chown 12345 /lower/cipher
+	refused "another's directory with check_dev_ruid" EPERM /lower/cipher "$ok,ecryptfs_check_dev_ruid"
+	chown 0 /lower/cipher
+	silent=yes
+	refused "no such source" ENOENT /lower/nothing "$ok"
+	touch /lower/file
+	refused "a file as source" ENOTDIR /lower/file "$ok"
+	refused "an empty source" "ENOENT|EINVAL" "" "$ok"
+	silent=no
+	# and what is accepted: both spellings of each
+	for good in "$ok" "cipher=aes,ecryptfs_key_bytes=16,sig=$sig" \
+		"$ok,ecryptfs_unlink_sigs,ecryptfs_mount_auth_tok_only,ecryptfs_check_dev_ruid" \
+		"$ok,ecryptfs_fnek_sig=$sig,ecryptfs_fn_cipher=twofish,ecryptfs_fn_key_bytes=32"; do
+		check "accepted: $good" "$bin/mount-ecfs" -t "$engine" -o "$good" /lower/cipher /upper
+		echo "    $(sed -n 's|^[^ ]* /upper [^ ]* \([^ ]*\).*|\1|p' /proc/mounts)"
+		umount /upper
+	done
+	# and what mount(8) says: the way that people type it
+	check "accepted: mount -t $engine" mount -i -t "$engine" -o "$ok" /lower/cipher /upper
+	umount /upper
+}
+
+# --- lower filesystems that can not work
+
+part_refused() {
+	fs_case aes128
+	sig=$("$bin/mount-ecfs" -a -k "$keys/content")
+	ok=ecryptfs_cipher=aes,ecryptfs_key_bytes=16,ecryptfs_sig=$sig
+	bad="EINVAL|EOPNOTSUPP|EPERM"
+	for lower in /proc /proc/self /proc/self/fd /sys /sys/kernel /sys/kernel/debug /sys/fs/cgroup /dev/pts; do
+		[ ! -d $lower ] || refused "$lower as lower" "$bad" $lower "$ok"
+	done
+	in_place
+	mkdir -p /run/a /run/b /run/c /run/o1 /run/o2 /run/w1 /run/w2
+	mount -t tmpfs tmpfs /run/c && mkdir /run/c/u1 /run/c/w1 /run/c/u2 /run/c/w2
+	mount -t overlay overlay -o lowerdir=/run/a,upperdir=/run/c/u1,workdir=/run/c/w1 /run/o1 &&
+		mount -t overlay overlay -o lowerdir=/run/o1:/run/b /run/o2 &&
+		refused "an overlay on an overlay as lower" EINVAL /run/o2 "$ok"
+	umount /run/o2 /run/o1 /run/c
+	# in a user namespace: root there, nobody here
+	silent=yes
+	check_fails "refused: mounting in a user namespace" \
+		unshare -Urm "$bin/mount-ecfs" -t "$engine" -k "$keys/content" -o "$ok" /lower/cipher /upper
+	silent=no
+	umount /lower
+	if fs_init -O casefold -E encoding=utf8 2>/run/err; then
+		mkdir -p /lower/fold /lower/cipher/inner
+		chattr +F /lower/fold && chattr +F /lower/cipher/inner || echo "no chattr +F"
+		refused "a case-folding directory as lower" "$bad|EREMOTE" /lower/fold "$ok"
+		fs_case aes128
+		if fs_mount "$type" /lower/cipher /upper; then
+			check_fails "refused: a case-folding directory further down" ls /upper/inner
+			check "the rest of it works" sh -c 'echo x >/upper/x && cat /upper/x'
+			umount /upper
+		fi
+		umount /lower
+		fs_init
+	else
+		skip "case folding" "$(head -n 1 /run/err)"
+		fs_init
+	fi
+}
+
+# --- lower filesystems that fail while in use
+
+small_lower() {
+	umount /small 2>/dev/null
+	mkdir -p /small
+	rm -f /lower/small.img
+	truncate -s "$1" /lower/small.img
+	mkfs.ext4 -q -F -m 0 -O ^has_journal /lower/small.img && mount -o loop /lower/small.img /small && mkdir /small/cipher
+}
+
+# What fsync() said was written is there afterwards, whatever came after it.
+full() {
+	small_lower 12M || return 1
+	fs_case "$1"
+	fs_mount "$type" /small/cipher /upper || return 1
+	python3 - <<-'END' || { umount /upper /small; return 1; }
+		import errno, hashlib, os, sys
+		done, failed = {}, 0
+		for i in range(400):
+		    data = bytes([i % 251]) * 50000
+		    path = f"/upper/file-{i}"
+		    try:
+		        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+		    except OSError as e:
+		        failed += 1
+		        if e.errno != errno.ENOSPC:
+		            sys.exit(f"{path}: {e}")
+		        if os.path.exists(path):
+		            sys.exit(f"{path} is there though it was not created")
+		        continue
+		    try:
+		        n = os.write(fd, data)
+		        os.fsync(fd)
+		        done[path] = data[:n]
+		    except OSError as e:
+		        failed += 1
+		        if e.errno not in (errno.ENOSPC, errno.EIO):
+		            sys.exit(f"{path}: {e}")
+		    finally:
+		        try:
+		            os.close(fd)
+		        except OSError:
+		            pass
+		if not done or not failed:
+		    sys.exit(f"{len(done)} written, {failed} refused: not what a full disk gives")
+		open("/run/full.list", "w").write("\n".join(f"{p} {len(d)} {d[0]}" for p, d in done.items()))
+		print(f"{len(done)} files written, {failed} refused")
+	END
+	umount /upper || return 1
+	echo 3 >/proc/sys/vm/drop_caches
+	fs_mount "$type" /small/cipher /upper || return 1
+	python3 - <<-'END'
+		import os, sys
+		for line in open("/run/full.list"):
+		    path, size, byte = line.split()
+		    data = open(path, "rb").read()
+		    if data != bytes([int(byte)]) * int(size):
+		        sys.exit(f"{path}: not what was written and synced")
+		# what failed reads as nothing, or as a prefix: never as noise
+		for name in os.listdir("/upper"):
+		    if name == "lost+found":
+		        continue
+		    data = open(f"/upper/{name}", "rb").read()
+		    byte = int(name.split("-")[1]) % 251
+		    if any(b not in (byte, 0) for b in data):
+		        sys.exit(f"{name}: noise")
+		# room again: it goes on
+		for name in list(os.listdir("/upper"))[:20]:
+		    os.unlink(f"/upper/{name}")
+		with open("/upper/after", "wb") as file:
+		    file.write(b"after" * 20000)
+		    file.flush()
+		    os.fsync(file.fileno())
+	END
+	_status=$?
+	umount /upper && umount /small && return $_status
+}
+
+turned_read_only() {
+	small_lower 32M || return 1
+	fs_case aes128
+	fs_mount "$type" /small/cipher /upper || return 1
+	echo before >/upper/file
+	sync
+	# dirty data of ours may hold the lower file open for writing: that is what fsync is for
+	echo 3 >/proc/sys/vm/drop_caches
+	mount -o remount,ro /small || { umount /upper; mount -o remount,ro /small && fs_mount "$type" /small/cipher /upper; } || return 1
+	_fault=''
+	[ "$(cat /upper/file)" = before ] || _fault="not readable"
+	if echo x 2>/run/err >/upper/new; then _fault="created"; fi
+	grep -qE 'Read-only|Operation not permitted' /run/err || _fault="create: $(cat /run/err)"
+	if echo x 2>/run/err >>/upper/file; then _fault="written"; fi
+	if rm /upper/file 2>/run/err; then _fault="removed"; fi
+	umount /upper || _fault="busy"
+	umount /small
+	echo "$_fault"
+	[ -z "$_fault" ]
+}
+
+# The disk goes away under dirty data: fsync says so, once told, and unmounting works.
+disk_gone() {
+	umount /small 2>/dev/null
+	mkdir -p /small
+	rm -f /lower/small.img
+	truncate -s 32M /lower/small.img
+	_loop=$(losetup -f --show /lower/small.img) || return 1
+	dmsetup create flaky --table "0 65536 linear $_loop 0" || return 1
+	mkfs.ext4 -q -F -O ^has_journal /dev/mapper/flaky && mount -o errors=continue /dev/mapper/flaky /small && mkdir /small/cipher || return 1
+	fs_case aes128
+	fs_mount "$type" /small/cipher /upper || return 1
+	head -c 300000 /dev/urandom >/upper/file
+	sync
+	dmsetup suspend --noflush flaky && dmsetup load flaky --table "0 65536 error" && dmsetup resume flaky
+	python3 - <<-'END'
+		import os, sys
+		fd = os.open("/upper/file", os.O_RDWR)
+		try:
+		    os.pwrite(fd, b"x" * 100000, 0)
+		    os.fsync(fd)
+		except OSError as e:
+		    print(f"fsync: {e}")
+		    sys.exit(0)
+		sys.exit("fsync said that all is well")
+	END
+	_status=$?
+	dmsetup suspend --noflush flaky && dmsetup load flaky --table "0 65536 linear $_loop 0" && dmsetup resume flaky
+	timeout 30 umount /upper || _status=1
+	umount /small
+	dmsetup remove flaky
+	losetup -d "$_loop"
+	return $_status
+}
+
+part_failing() {
+	check "lower full: nothing synced is lost, header" full aes128 && echo "    $_out" | head -n 1
+	check "lower full: nothing synced is lost, xattr" full aes128-xattr && echo "    $_out" | head -n 1
+	check "lower turned read-only" turned_read_only
+	check "lower disk gone: fsync says so" disk_gone && echo "    $_out"
+}
+
+fs_ready "$engine" || { check "$engine is in this kernel" false; finish; }
+fs_init || exit 1
+for part in $parts; do
+	part_"$part"
+	! mounted || { check "$part: left mounted" false; umount -l /upper; }
+done
+check "no kernel warning" sh -c '! dmesg | grep -E "WARNING|BUG|Oops"'
+finish

@@ -1,0 +1,126 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# vm: kernels=6.1,6.12 timeout=900 memory=1536 host-before=tests/fs/build
+# Other people's testers: fio with checksums in every block, by each way of doing I/O, read back
+# after the caches are dropped and the filesystem is mounted again; and the filesystem stressors
+# of stress-ng, of which each must have done something and found nothing wrong: its counts are
+# read, because its exit status alone says little.
+# Arguments: the filesystem (ecfs), parts (fio stressors), then names (all).
+. "$GUEST/guest.sh"
+. "$GUEST/fs.sh"
+shift $(($# > 0))
+parts=${1:-fio stressors}
+shift $(($# > 0))
+names=$*
+[ "$KERNEL" = 6.12 ] && seconds=${SECONDS_EACH:-3} || seconds=${SECONDS_EACH:-1}
+
+remount() {
+	umount /upper && echo 3 >/proc/sys/vm/drop_caches && fs_mount "$engine" /lower/cipher /upper
+}
+
+fio_job() {
+	_how=$1
+	shift
+	fio --name=job --directory=/upper --size=6m --verify=crc32c --verify_fatal=1 --randrepeat=0 \
+		--output-format=json --output=/run/fio.json --rw=randrw --bsrange=512-24k --bs_unaligned \
+		--verify_backlog=200 --fallocate=none "$@" >/run/fio.out 2>&1 ||
+		{ cat /run/fio.out; grep -v '^[{} ]' /run/fio.json | head; return 1; }
+	python3 - "$_how" <<-'END'
+		import json, sys
+		text = open("/run/fio.json").read()
+		job = json.loads(text[text.index("{"):])["jobs"][0]
+		print("%s: %d reads, %d writes, %d KiB, error %d" % (sys.argv[1], job["read"]["total_ios"],
+		      job["write"]["total_ios"], job["read"]["io_kbytes"] + job["write"]["io_kbytes"], job["error"]))
+		sys.exit(job["error"] != 0 or job["write"]["total_ios"] == 0 or job["read"]["total_ios"] == 0)
+	END
+}
+
+# Writes all, mounts afresh, and lets fio look at what is there.
+fio_across_mounts() {
+	set -- --name=job --directory=/upper --size=8m --verify=sha256 --verify_fatal=1 --bs=4096 \
+		--rw=randwrite --fallocate=none --ioengine=psync --output=/run/fio.out
+	fio "$@" --do_verify=0 || { cat /run/fio.out; return 1; }
+	remount || return 1
+	fio "$@" --verify_only || { cat /run/fio.out; return 1; }
+	grep -E 'READ: ' /run/fio.out
+}
+
+part_fio() {
+	for set in aes128 aes256-names aes128-xattr; do
+		rm -rf /lower/cipher
+		mkdir /lower/cipher
+		fs_case $set
+		check "$set: mounts" fs_mount "$engine" /lower/cipher /upper || continue
+		for io in sync psync vsync pvsync2 mmap posixaio libaio io_uring; do
+			if ! fio --enghelp 2>/dev/null | grep -qw $io; then
+				skip "$set: fio $io" "this fio has no such engine"
+				continue
+			fi
+			if [ $io = io_uring ] && [ "$(cat /proc/sys/kernel/io_uring_disabled 2>/dev/null)" = 2 ]; then
+				skip "$set: fio $io" "the kernel has it turned off"
+				continue
+			fi
+			check "$set: fio $io" fio_job $io --ioengine=$io --iodepth=4 && echo "    $_out"
+			[ $set = aes128 ] || [ $io != psync ] || break
+		done
+		if [ "$engine" = ecfs ]; then
+			check "$set: fio libaio, O_DIRECT" fio_job libaio --ioengine=libaio --iodepth=8 --direct=1 --bsrange=4k-16k --bs_unaligned=0 && echo "    $_out"
+		fi
+		check "$set: fio two jobs, fsync" fio_job psync --ioengine=psync --fsync=16 && echo "    $_out"
+		check "$set: fio across mounts" fio_across_mounts && echo "    $_out"
+		check "$set: unmounts after fio" umount /upper
+	done
+}
+
+stressors="access chdir chmod chown copy-file dentry dir dirdeep dirmany fallocate fcntl fiemap
+	file-ioctl filename flock fpunch fstat getdent handle hdd inode-flags inotify iomix lease
+	link locka lockf lockofd mmapmany open readahead rename revio seek sendfile splice symlink
+	sync-file touch unlink utime verity xattr aio aiol io metamix"
+
+# stress-ng's own words for a test that does not apply here
+stress() {
+	rm -rf /upper/stress
+	mkdir /upper/stress
+	timeout $((seconds + 120)) stress-ng --"$1" 2 --timeout "$seconds" --temp-path /upper/stress --verify \
+		--hdd-bytes 16m --iomix-bytes 8m --seek-size 8m --revio-bytes 8m --aiol-requests 4 \
+		--copy-file-bytes 8m --fallocate-bytes 8m --readahead-bytes 8m --sync-file-bytes 4m \
+		--metrics --yaml /run/stress.yaml >/run/stress.out 2>&1
+	_status=$?
+	_ops=$(sed -n 's/^ *bogo-ops: //p' /run/stress.yaml 2>/dev/null | head -n 1)
+	[ $_status -eq 0 ] || return $_status
+	! grep -qE 'fail:|error:' /run/stress.out || return 90
+	[ "${_ops:-0}" -gt 0 ] || return 91
+}
+
+part_stressors() {
+	rm -rf /lower/cipher
+	mkdir /lower/cipher
+	fs_case aes128-names-fn16
+	check "mounts for stress-ng" fs_mount "$engine" /lower/cipher /upper || return
+	for name in ${names:-$stressors}; do
+		if ! stress-ng --help 2>/dev/null | grep -qE -- "--$name(-ops)? N"; then
+			skip "stress-ng $name" "this stress-ng has no such stressor"
+			continue
+		fi
+		stress "$name"
+		status=$?
+		if [ $status -eq 0 ]; then
+			check "stress-ng $name: $_ops operations" true
+		elif [ $status -eq 4 ] || grep -qE 'skipp|not implemented|unimplemented' /run/stress.out; then
+			skip "stress-ng $name" "$(grep -iE 'skip|not' /run/stress.out | head -n 1 | sed 's/^stress-ng: [a-z]*: *//')"
+		else
+			sed 's/^/    | /' /run/stress.out | tail -n 12
+			check "stress-ng $name: status $status, ${_ops:-0} operations" false
+		fi
+	done
+	rm -rf /upper/stress
+	check "unmounts after stress-ng" umount /upper
+}
+
+fs_ready "$engine" || { check "$engine is in this kernel" false; finish; }
+fs_init || exit 1
+for part in $parts; do
+	part_"$part"
+done
+check "no kernel warning" sh -c '! dmesg | grep -E "WARNING|BUG|Oops"'
+finish
