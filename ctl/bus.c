@@ -18,7 +18,8 @@ int ctl_bus(struct ctl *ctl)
 		return 0;
 	r = ec_bus_open(CALL_US, &ctl->bus);
 	if (r < 0)
-		return ctl_fail(ctl, r, "reach", "the system bus", NULL);
+		return ctl_fail(ctl, r, "reach", "the system bus",
+				"there is none to connect to");
 	return 0;
 }
 

@@ -111,7 +111,7 @@ static int ask_twice(const struct ctl *ctl, const char *doing, const char *what,
 	r = ctl_prompt_secret(question, &first);
 	if (r < 0)
 		return ctl_fail(ctl, r, doing, what, NULL);
-	r = ctl_prompt_secret("The same again: ", &second);
+	r = ctl_prompt_secret("The same passphrase again: ", &second);
 	if (r < 0)
 		return ctl_fail(ctl, r, doing, what, NULL);
 	if (!ec_secret_equal(&first, &second))

@@ -52,6 +52,19 @@ static int describe_link(const char *path, json_t **ret, const char **ret_reason
 	return 0;
 }
 
+static int describe_header(int fd, json_t **ret, const char **ret_reason)
+{
+	json_t *header = NULL;
+	int r;
+
+	r = ec_offline_describe_file(fd, &header, ret_reason);
+	if (r < 0)
+		return r;
+	*ret = json_pack("{s:o}", "header", header);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* { "header": } of a file, { "target": } of a link */
 static int describe(const char *path, json_t **ret, const char **ret_reason)
 {
 	_cleanup_close_ int fd = -1;
@@ -66,7 +79,7 @@ static int describe(const char *path, json_t **ret, const char **ret_reason)
 	fd = open_lower(path, ret_reason);
 	if (fd < 0)
 		return fd;
-	return ec_offline_describe_file(fd, ret, ret_reason);
+	return describe_header(fd, ret, ret_reason);
 }
 
 /* A plain name is nothing to tell of; a broken encrypted one is told with its reason. */
@@ -160,7 +173,7 @@ static int fail(const struct ctl *ctl, int r, const char *path, const char *reas
 static int inspect(const struct ctl *ctl, const char *path)
 {
 	const char *reason = NULL;
-	json_t *object = NULL;
+	json_t *object = NULL, *header;
 	int r;
 
 	r = describe(path, &object, &reason);
@@ -173,7 +186,13 @@ static int inspect(const struct ctl *ctl, const char *path)
 	}
 	if (ctl->n_args > 1)
 		printf("%s:\n", path);
+	header = json_object_get(object, "header");
+	if (header)
+		print_members(header, 0);
+	json_object_del(object, "header");
 	print_members(object, 0);
+	if (ctl->n_args > 1)
+		putchar('\n');
 	json_decref(object);
 	return 0;
 }
@@ -184,8 +203,6 @@ int ctl_verb_inspect(struct ctl *ctl)
 	int i, r, first = 0;
 
 	for (i = 0; i < ctl->n_args; i++) {
-		if (i && ctl->json == CTL_JSON_OFF)
-			putchar('\n');
 		r = inspect(ctl, ctl->args[i]);
 		if (r != 0 && !first)
 			first = r;
