@@ -80,6 +80,7 @@ int ec_broker_plan(struct ec_broker *broker, struct ec_plan *ret_plan,
 {
 	_cleanup_message_ struct ec_wire_message reply = EC_WIRE_MESSAGE_NULL;
 	_cleanup_key_set_ struct ec_key_set keys = EC_KEY_SET_NULL;
+	_cleanup_plan_ struct ec_plan plan = EC_PLAN_NULL;
 	_cleanup_close_ int fd = -1;
 	int r;
 
@@ -91,10 +92,14 @@ int ec_broker_plan(struct ec_broker *broker, struct ec_plan *ret_plan,
 		r = ec_key_set_from_memfd(&keys, fd);
 	if (r < 0)
 		return ec_why_set(why, r, "the broker's plan came without proper keys");
-	r = ec_plan_parse(reply.body, ret_plan, why);
+	r = ec_plan_parse(reply.body, &plan, why);
+	if (r == 0)
+		r = ec_plan_check_keys(&plan, &keys, why);
 	if (r < 0)
 		return r;
 
+	*ret_plan = plan;
+	plan = EC_PLAN_NULL;
 	*ret_keys = keys;
 	keys = EC_KEY_SET_NULL;
 	return 0;

@@ -2,6 +2,7 @@
 /* What the broker wants mounted, checked. */
 #include "mount/plan.h"
 
+#include "format/ecfmt.h"
 #include "lib/cleanup.h"
 
 #include <errno.h>
@@ -124,6 +125,27 @@ int ec_plan_parse(const json_t *body, struct ec_plan *ret, struct ec_why *why)
 
 	*ret = plan;
 	plan = EC_PLAN_NULL;
+	return 0;
+}
+
+int ec_plan_check_keys(const struct ec_plan *plan, const struct ec_key_set *keys,
+		       struct ec_why *why)
+{
+	static const char *const names[] = { "ecryptfs_sig", "ecryptfs_fnek_sig" };
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *hex = ec_mount_options_get(&plan->options, names[i]);
+		uint8_t sig[ECFMT_SIG_LEN];
+
+		if (!hex)
+			continue;
+		if (ecfmt_sig_from_hex(sig, hex, strlen(hex)) < 0)
+			return ec_why_set(why, -EPROTO, "%s of the plan is no signature", names[i]);
+		if (!ec_key_set_find(keys, sig))
+			return ec_why_set(why, -ENOKEY, "the plan names the key %s, but does not bring it",
+					  hex);
+	}
 	return 0;
 }
 

@@ -24,6 +24,9 @@ struct ec_plan {
 bool ec_plan_id_valid(const char *id);
 /* -EPROTO for anything that is missing, of another type or out of place. */
 int ec_plan_parse(const json_t *body, struct ec_plan *ret, struct ec_why *why);
+/* Does every key that the options name come with the plan? -ENOKEY. */
+int ec_plan_check_keys(const struct ec_plan *plan, const struct ec_key_set *keys,
+		       struct ec_why *why);
 /* A home made by this suite, which has a placeholder as its mount point? */
 bool ec_plan_is_own_home(const char *id, const struct ec_plan *plan);
 void ec_plan_done(struct ec_plan *plan);

@@ -160,6 +160,18 @@ static void read_words(int fd, char *ret, size_t ret_len)
 			ret[used] = ret[used + 1] ? ';' : 0;
 }
 
+/* Names without the way that only the child knew them by. */
+static void strip_paths(char *words)
+{
+	static const char *const paths[] = { "/proc/self/fd/3/./", "/proc/self/fd/4/./" };
+	size_t i;
+	char *at;
+
+	for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		while ((at = strstr(words, paths[i])))
+			memmove(at, at + strlen(paths[i]), strlen(at + strlen(paths[i])) + 1);
+}
+
 static int explain_copy(int status, const char *words, struct ec_why *why)
 {
 	int r = -EIO;
@@ -193,6 +205,7 @@ int ec_tree_copy(int from, int to, struct ec_why *why)
 		return status;
 	}
 	read_words(err[0], words, sizeof(words));
+	strip_paths(words);
 	close(err[0]);
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)

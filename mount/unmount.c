@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 #define RETRY_MS 250u
@@ -55,13 +56,23 @@ static int open_parent(const char *target, int *ret_fd, const char **ret_name,
 	return 0;
 }
 
+/* Both engines have this superblock magic, and nothing else has. */
+static bool is_encrypted_mount(int parent, const char *name)
+{
+	_cleanup_close_ int fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct statfs fs;
+
+	return fd >= 0 && fstatfs(fd, &fs) == 0 && (unsigned long)fs.f_type == ECFS_SUPER_MAGIC;
+}
+
+/* The kernel gives mount ids and device numbers away again as soon as they are free. */
 static bool is_on_top(int parent, const char *name, const struct ec_unmount_request *request)
 {
 	uint64_t id;
 	dev_t device;
 
 	return ec_mount_id_at(parent, name, &id, &device) == 0 && id == request->mount_id &&
-	       device == request->device;
+	       device == request->device && is_encrypted_mount(parent, name);
 }
 
 int ec_unmount_stands(const struct ec_unmount_request *request)
@@ -90,7 +101,8 @@ static int check_gone(const struct ec_unmount_request *request, struct ec_why *w
 	if (r < 0)
 		return ec_why_set(why, r, "/proc/self/mountinfo: %s", strerror(-r));
 	entry = ec_mount_table_by_id(&table, request->mount_id);
-	if (!entry || makedev(entry->dev_major, entry->dev_minor) != request->device)
+	if (!entry || !ec_mount_type_is_ours(entry->type) ||
+	    makedev(entry->dev_major, entry->dev_minor) != request->device)
 		return 0;
 	return ec_why_set(why, -EBUSY, "another mount stands over %s", entry->target);
 }

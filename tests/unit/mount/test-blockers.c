@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "mount/blockers.h"
+
+#include "tests/unit/mount/support.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+/* A child that keeps the tmpfs at "fs" busy in one way; the pipe says when. */
+static pid_t spawn(void (*hold)(void))
+{
+	int ready[2];
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		hold();
+		if (write(ready[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+static void stop(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void hold_nothing(void)
+{
+}
+
+static void hold_cwd(void)
+{
+	if (chdir("fs") < 0)
+		_exit(1);
+}
+
+static void hold_file(void)
+{
+	if (open("fs/file", O_RDONLY) < 0)
+		_exit(1);
+}
+
+static void hold_root(void)
+{
+	if (chroot("fs") < 0)
+		_exit(1);
+}
+
+static void hold_map(void)
+{
+	int fd = open("fs/file", O_RDONLY);
+
+	if (mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED)
+		_exit(1);
+	close(fd);
+}
+
+static size_t found(dev_t device, pid_t pid, json_t **ret)
+{
+	json_t *blockers = NULL, *blocker;
+	size_t i, n = 0;
+
+	assert_int_equal(ec_blockers_find(device, 5000, &blockers), 0);
+	json_array_foreach(blockers, i, blocker)
+		n += json_integer_value(json_object_get(blocker, "pid")) == pid;
+	if (n)
+		assert_string_equal(json_string_value(json_object_get(json_array_get(blockers, 0),
+								      "command")), "test-blockers");
+	assert_int_equal(json_array_size(blockers), n);
+	if (ret)
+		*ret = blockers;
+	else
+		json_decref(blockers);
+	return n;
+}
+
+static int mount_fs(void **state)
+{
+	if (enter_scratch(state) < 0)
+		return -1;
+	sh("mkdir fs && mount -t tmpfs tmpfs fs && echo x > fs/file");
+	return 0;
+}
+
+static int umount_fs(void **state)
+{
+	sh("umount fs");
+	return leave_scratch(state);
+}
+
+static void test_each_way(void **state)
+{
+	static void (*const ways[])(void) = { hold_cwd, hold_file, hold_root, hold_map };
+	struct stat st;
+	pid_t pid;
+	size_t i;
+
+	assert_int_equal(stat("fs", &st), 0);
+	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		pid = spawn(ways[i]);
+		if (found(st.st_dev, pid, NULL) != 1)
+			fail_msg("way %zu", i);
+		stop(pid);
+	}
+	pid = spawn(hold_nothing);
+	assert_int_equal(found(st.st_dev, pid, NULL), 0);
+	stop(pid);
+}
+
+static void test_text(void **state)
+{
+	json_t *blockers;
+	char want[64], text[128], cut[12];
+	struct stat st;
+	pid_t pid;
+
+	assert_int_equal(stat("fs", &st), 0);
+	pid = spawn(hold_cwd);
+	assert_int_equal(found(st.st_dev, pid, &blockers), 1);
+	stop(pid);
+	ec_blockers_to_text(blockers, text, sizeof(text));
+	snprintf(want, sizeof(want), "test-blockers (pid %d", (int)pid);
+	assert_memory_equal(text, want, strlen(want));
+	ec_blockers_to_text(blockers, cut, sizeof(cut));
+	assert_int_equal(strlen(cut), sizeof(cut) - 1);
+	json_decref(blockers);
+	blockers = json_array();
+	ec_blockers_to_text(blockers, text, sizeof(text));
+	assert_string_equal(text, "");
+	json_decref(blockers);
+}
+
+/* No time at all: an empty answer at once, not a hang. */
+static void test_deadline(void **state)
+{
+	json_t *blockers;
+
+	assert_int_equal(ec_blockers_find(0, 0, &blockers), 0);
+	assert_int_equal(json_array_size(blockers), 0);
+	json_decref(blockers);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_way),
+		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_deadline),
+	};
+
+	NEED_ROOT();
+	return cmocka_run_group_tests(tests, mount_fs, umount_fs);
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "mount/tree.h"
+
+#include "tests/unit/mount/support.h"
+
+#include <errno.h>
+
+#define FILL \
+	"mkdir -p a/d/e/f a/empty && echo one > a/one && ln a/one a/d/hard && ln -s ../one a/d/soft " \
+	"&& mkfifo a/fifo && printf 'x\\0y' > a/bin && truncate -s 200000 a/sparse && touch a/zero " \
+	"&& head -c 300000 /dev/urandom > a/big && chmod 4711 a/big && chown 4242:4343 a/d " \
+	"&& touch \"a/new\nline\" a/-dash 'a/sp ace' && mknod a/null c 1 3 " \
+	"&& touch -h -d @1000000000 a/one a/d/soft a/big"
+
+static void set_xattr(const char *path, const char *name, const char *value)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "python3 -c 'import os; os.setxattr(\"%s\", \"%s\", b\"%s\")'",
+		 path, name, value);
+	sh(command);
+}
+
+/* What compare says of a and of b, which is a copy of it, after prepare. */
+static int compare_after(const char *prepare, struct ec_why *why, struct ec_tree_counts *counts)
+{
+	int a, b, r;
+
+	sh("rm -rf b; cp -a a b");
+	sh(prepare);
+	a = open_dir("a");
+	b = open_dir("b");
+	r = ec_tree_compare(a, b, counts, why);
+	close(a);
+	close(b);
+	return r;
+}
+
+static void test_equal(void **state)
+{
+	struct ec_why why = EC_WHY_NULL;
+	struct ec_tree_counts counts = { 0 };
+
+	sh(FILL);
+	set_xattr("a/one", "user.note", "kept");
+	if (compare_after("true", &why, &counts) < 0)
+		fail_msg("%s", why.text);
+	assert_int_equal(counts.files, 16);
+	assert_int_equal(counts.bytes, 4 + 4 + 3 + 200000 + 300000);
+}
+
+static void test_differences(void **state)
+{
+	static const struct {
+		const char *prepare;
+		const char *words;
+	} rows[] = {
+		{ "echo two > b/one; touch -d @1000000000 b/one", "content of /d/hard" },
+		{ "printf '\\1' | dd of=b/big bs=1 seek=299999 conv=notrunc status=none; touch -d @1000000000 b/big",
+		  "content of /big" },
+		{ "printf '\\1' | dd of=b/big bs=1 seek=65536 conv=notrunc status=none; touch -d @1000000000 b/big",
+		  "content of /big" },
+		{ "touch -r b/sparse ref; truncate -s 200001 b/sparse; touch -r ref b/sparse", "size of /sparse" },
+		{ "chmod 4710 b/big", "mode of /big" },
+		{ "chmod 0711 b/big", "mode of /big" },
+		{ "chmod 700 b/empty", "mode of /empty" },
+		{ "chown 4242 b/one; touch -d @1000000000 b/one", "owner of /d/hard" },
+		{ "chgrp 4242 b/d", "owner of /d" },
+		{ "chown -h 1:1 b/d/soft", "owner of /d/soft" },
+		{ "chown 4242 b", "owner of the directory itself" },
+		{ "rm b/zero", "only one of the two has /zero" },
+		{ "touch b/extra", "only one of the two has /extra" },
+		{ "touch b/d/e/f/extra; touch -r a/d/e/f b/d/e/f", "only one of the two has /d/e/f/extra" },
+		{ "mv b/zero b/zerp", "only one of the two has /zero" },
+		{ "touch -r b/d ref; rm b/d/soft; ln -s ../two b/d/soft; touch -h -d @1000000000 b/d/soft; touch -r ref b/d",
+		  "target of /d/soft" },
+		{ "rm b/fifo; touch b/fifo", "type of /fifo" },
+		{ "rm b/zero; ln -s x b/zero", "type of /zero" },
+		{ "rmdir b/empty; touch b/empty", "type of /empty" },
+		{ "rm b/null; mknod b/null c 1 5; touch -r a/null b/null", "device number of /null" },
+		{ "touch -d @1000000001 b/big", "modification time of /big" },
+		/* one file became two */
+		{ "cp -a b/one b/x && mv b/x b/one", "hard links of /one" },
+		/* two files became one */
+		{ "cp -a a/zero b/zero && rm b/-dash && ln b/zero b/-dash && touch -r a/-dash b/-dash",
+		  "/zero" },
+		/* as many links, but to each other */
+		{ "rm -rf a2; cp -a a a2; ln a/bin a/bin2; cp -a a/zero a/zero2; rm -rf b; cp -a a b; rm b/bin2; cp -a b/bin b/bin2",
+		  "hard links of /bin2" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ec_why why = EC_WHY_NULL;
+		struct ec_tree_counts counts;
+		int r = compare_after(rows[i].prepare, &why, &counts);
+
+		if (r != -EUCLEAN || !strstr(why.text, rows[i].words))
+			fail_msg("%s: %d %s", rows[i].prepare, r, why.text);
+	}
+	sh("rm -rf a; mv a2 a");
+}
+
+static int compare_xattr(const char *path, const char *name, const char *value)
+{
+	struct ec_tree_counts counts;
+	int a = open_dir("a"), b = open_dir("b"), r;
+
+	set_xattr(path, name, value);
+	r = ec_tree_compare(a, b, &counts, NULL);
+	close(a);
+	close(b);
+	return r;
+}
+
+static void test_xattrs(void **state)
+{
+	sh("rm -rf b; cp -a a b");
+	assert_int_equal(compare_xattr("b/one", "user.note", "kept"), 0);
+	assert_int_equal(compare_xattr("b/one", "user.note", "kepu"), -EUCLEAN);
+	assert_int_equal(compare_xattr("b/one", "user.note", "kep"), -EUCLEAN);
+	assert_int_equal(compare_xattr("b/one", "user.note", "kept"), 0);
+	assert_int_equal(compare_xattr("b/zero", "user.more", ""), -EUCLEAN);
+	sh("rm -rf b; cp -a a b");
+	assert_int_equal(compare_xattr("b", "user.top", "x"), -EUCLEAN);
+	sh("rm -rf b; cp -a a b");
+	assert_int_equal(compare_xattr("b/empty", "trusted.x", "x"), -EUCLEAN);
+}
+
+static void test_copy(void **state)
+{
+	struct ec_why why = EC_WHY_NULL;
+	struct ec_tree_counts counts;
+	int a = open_dir("a"), b;
+
+	sh("rm -rf b; mkdir b");
+	b = open_dir("b");
+	if (ec_tree_copy(a, b, &why) < 0)
+		fail_msg("%s", why.text);
+	if (ec_tree_compare(a, b, &counts, &why) < 0)
+		fail_msg("%s", why.text);
+	assert_int_equal(ec_tree_remove_contents(b, NULL), 0);
+	assert_int_equal(ec_tree_count(b, &counts, NULL), 0);
+	assert_int_equal(counts.files, 0);
+	assert_int_equal(ec_tree_count(a, &counts, NULL), 0);
+	assert_int_equal(counts.files, 16);
+	close(b);
+	close(a);
+}
+
+/* cp fails: its words, without the paths that only it knew. */
+static void test_copy_fails(void **state)
+{
+	struct ec_why why = EC_WHY_NULL;
+	int a = open_dir("a"), b;
+
+	sh("rm -rf b; mkdir -p b/one");	/* a directory where a file should go */
+	b = open_dir("b");
+	assert_int_equal(ec_tree_copy(a, b, &why), -EIO);
+	assert_non_null(strstr(why.text, "cannot overwrite directory"));
+	assert_null(strstr(why.text, "/proc/self/fd"));
+	close(b);
+	close(a);
+}
+
+static void test_copy_full(void **state)
+{
+	struct ec_why why = EC_WHY_NULL;
+	int a = open_dir("a"), b;
+
+	sh("mkdir -p full && mount -t tmpfs -o size=128k tmpfs full");
+	b = open_dir("full");
+	assert_int_equal(ec_tree_copy(a, b, &why), -ENOSPC);
+	close(b);
+	sh("umount full");
+	close(a);
+}
+
+/* Another filesystem inside is never emptied, and never taken for a part of the copy. */
+static void test_mounted_inside(void **state)
+{
+	struct ec_tree_counts counts;
+	struct ec_why why = EC_WHY_NULL;
+	int b;
+
+	sh("rm -rf b; cp -a a b; mount -t tmpfs tmpfs b/empty; echo mine > b/empty/mine");
+	b = open_dir("b");
+	assert_int_equal(ec_tree_remove_contents(b, &why), -EBUSY);
+	sh("test $(cat b/empty/mine) = mine");
+	close(b);
+	sh("umount b/empty; rm -rf b; cp -a a b; mount -t tmpfs -o mode=755 tmpfs b/empty");
+	{
+		int a = open_dir("a");
+
+		b = open_dir("b");
+		assert_int_equal(ec_tree_compare(a, b, &counts, &why), -EXDEV);
+		close(a);
+		close(b);
+	}
+	sh("umount b/empty");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_differences),
+		cmocka_unit_test(test_xattrs),
+		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_copy_fails),
+		cmocka_unit_test(test_copy_full),
+		cmocka_unit_test(test_mounted_inside),
+	};
+
+	NEED_ROOT();
+	return cmocka_run_group_tests(tests, enter_scratch, leave_scratch);
+}

@@ -1,0 +1,587 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The mount worker against plans that this test makes, in the broker's place at worker.socket.
+
+ 1 a good plan: the mount, its flags, its state file; start and stop are idempotent
+ 2 bad plans and hostile paths: a named error each, nothing mounted
+ 3 a mount in use: named, refused, or detached with its key wiped
+ 4 a broker that is absent, hung or says garbage: a stop is bounded
+ 5 imports: every kind of file; an empty home; none; those that must fail leave the home as it was
+ 6 the worker killed at 12 points of an import: the old home in place, or kept beside the closed one
+"""
+import array
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+import mounts                           # noqa: E402
+import report                           # noqa: E402
+from report import check                # noqa: E402
+
+WORKER = "/usr/libexec/ecryptfsd/ecryptfs-mount"
+SOCKET = "/run/ecryptfsd/worker.socket"
+UID = 4242
+ID = f"home-{UID}"
+UUID = "11111111-2222-3333-4444-555555555555"
+KEY, SIG = mounts.mount_key(b"worker test")
+BASE = "/home/.ecryptfs/dora"
+HOME = "/home/dora"
+KEPT = BASE + "/home-before-encryption"
+
+
+class Broker(threading.Thread):
+    """Answers like the broker does, notes what it hears."""
+
+    def __init__(self, plan=None, stop=None, fd="sealed", mute=False, garbage=False):
+        super().__init__(daemon=True)
+        self.plan, self.stop, self.fd = plan, stop or {"detach": True, "grace_ms": 500}, fd
+        self.mute, self.garbage = mute, garbage
+        self.heard = []
+        os.makedirs(os.path.dirname(SOCKET), exist_ok=True)
+        if os.path.exists(SOCKET):
+            os.unlink(SOCKET)
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(SOCKET)
+        self.listener.listen()
+        self.start()
+
+    def close(self):
+        self.listener.close()
+        os.unlink(SOCKET)
+
+    def said(self, op):
+        found = [message for message in self.heard if message.get("op") == op]
+        return found[-1] if found else {}
+
+    def run(self):
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(peer,), daemon=True).start()
+
+    def keys(self):
+        fd = os.memfd_create("keys", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.write(fd, KEY if self.fd != "short" else KEY[:-1])
+        if self.fd != "unsealed":
+            import fcntl
+            fcntl.fcntl(fd, 1033, 0xf)		# F_ADD_SEALS: all
+        return fd
+
+    def serve(self, peer):
+        while True:
+            try:
+                data = peer.recv(131072)
+            except OSError:
+                return
+            if not data:
+                return
+            message = json.loads(data)
+            self.heard.append(message)
+            if self.mute or message["op"] == "progress":
+                continue
+            if self.garbage:
+                peer.send(b"\xff\xfe not json")
+                continue
+            answer, ancillary = {}, []
+            if message["op"] == "plan":
+                answer = self.plan
+                if self.fd != "none" and "error" not in answer:
+                    fd = self.keys()
+                    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+            elif message["op"] == "unmounting":
+                answer = self.stop
+            peer.sendmsg([json.dumps(answer).encode()], ancillary)
+
+
+def worker(verb, vault=ID, timeout=120):
+    return subprocess.run([WORKER, verb, vault], capture_output=True, text=True,
+                          timeout=timeout)
+
+
+def with_broker(verb, vault=ID, **kwargs):
+    broker = Broker(**kwargs)
+    begun = time.monotonic()
+    done = worker(verb, vault)
+    broker.seconds = time.monotonic() - begun
+    broker.status = done.returncode
+    broker.close()
+    return broker
+
+
+def plan(**changes):
+    result = {"source": BASE + "/vault", "target": HOME, "owner": UID, "format": 3,
+              "options": {"ecryptfs_sig": SIG, "ecryptfs_fnek_sig": SIG,
+                          "ecryptfs_cipher": "aes", "ecryptfs_key_bytes": "32"},
+              "force_detach": False}
+    result.update(changes)
+    return result
+
+
+def own(path, mode):
+    os.chown(path, UID, UID)
+    os.chmod(path, mode)
+
+
+def fresh(home="closed"):
+    """A vault without files, and a home: closed, empty, absent or full."""
+    while mounts.entry(HOME):
+        subprocess.run(["umount", "-l", HOME], check=True)
+    subprocess.run(["umount", "-l", f"/run/ecryptfsd/staging/{ID}"], stderr=subprocess.DEVNULL)
+    for path in (BASE, HOME):
+        shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree("/run/ecryptfsd/mounts", ignore_errors=True)
+    os.makedirs(BASE + "/vault", 0o755)
+    os.chmod("/home/.ecryptfs", 0o755)
+    own(BASE + "/vault", 0o700)
+    with open(BASE + "/vault/ecryptfs-vault.json", "w") as document:
+        document.write("{}")
+    if home == "absent":
+        return
+    os.mkdir(HOME)
+    if home == "full":
+        fill(HOME)
+    own(HOME, 0o500 if home == "closed" else 0o755)
+
+
+def fill(home):
+    """One of each kind, and names that are not nice."""
+    os.makedirs(home + "/deep/er/est")
+    os.makedirs(home + "/empty directory")
+    names = ["plain", "sp ace", "-dash", "new\nline", "ümläut", "x" * 140, ".hidden"]
+    for number, name in enumerate(names):
+        with open(f"{home}/{name}", "wb") as file:
+            file.write(os.urandom(1 + number * 4097))
+        os.chmod(f"{home}/{name}", (0o600, 0o644, 0o755, 0o4711, 0o2755, 0o000, 0o444)[number])
+    with open(home + "/sparse", "wb") as file:
+        file.truncate(300000)
+        file.seek(200000)
+        file.write(b"island")
+    open(home + "/zero", "w").close()
+    os.link(home + "/plain", home + "/deep/hard link")
+    os.symlink("../plain", home + "/deep/symlink")
+    os.symlink("/nowhere/" + "y" * 900, home + "/dangling")
+    os.mkfifo(home + "/fifo")
+    os.setxattr(home + "/plain", "user.note", b"kept?")
+    subprocess.run(["setfacl", "-m", "u:root:r", home + "/plain"], check=True)
+    for folder, folders, files in os.walk(home, topdown=False):
+        for name in folders + files:
+            path = f"{folder}/{name}"
+            mode = os.lstat(path).st_mode
+            os.chown(path, UID, UID, follow_symlinks=False)
+            if stat.S_ISREG(mode):
+                os.chmod(path, stat.S_IMODE(mode))
+            os.utime(path, (1e9, 1e9 - 5), follow_symlinks=False)
+
+
+def snapshot(root):
+    """All that makes up a tree, by this test's own eyes."""
+    result, links = {}, {}
+    for folder, folders, files in os.walk(root):
+        for name in folders + files:
+            path = f"{folder}/{name}"
+            info = os.lstat(path)
+            content = ""
+            if stat.S_ISREG(info.st_mode):
+                with open(path, "rb") as file:
+                    content = hashlib.sha256(file.read()).hexdigest()
+            elif stat.S_ISLNK(info.st_mode):
+                content = os.readlink(path)
+            attributes = sorted((a, os.getxattr(path, a, follow_symlinks=False))
+                                for a in os.listxattr(path, follow_symlinks=False))
+            first = links.setdefault(info.st_ino, path[len(root):])
+            size = None if stat.S_ISDIR(info.st_mode) else info.st_size
+            result[path[len(root):]] = (info.st_mode, info.st_uid, info.st_gid, size, content,
+                                        attributes, first, int(info.st_mtime))
+    return result
+
+
+def good_plan(engine):
+    fresh()
+    os.chmod(BASE + "/vault", 0o700)
+    broker = with_broker("start", plan=plan())
+    kind, source, flags, options = mounts.entry(HOME) or ("", "", "", "")
+    check(f"{engine}: a good plan is mounted", broker.status == 0 and kind == engine and
+          broker.said("mounted").get("engine") == engine, broker.heard)
+    check(f"{engine}: nosuid, nodev, source by path", {"nosuid", "nodev"} <= set(flags.split(","))
+          and source == BASE + "/vault", f"{source} {flags}")
+    with open(f"/run/ecryptfsd/mounts/{ID}.json") as file:
+        state = json.load(file)
+    check(f"{engine}: state file", state["source"] == BASE + "/vault" and state["target"] == HOME
+          and state["engine"] == engine and state["owner"] == UID, state)
+    text = json.dumps(state)
+    check(f"{engine}: no key in the state file, nor in the user keyring",
+          KEY[24:32].hex() not in text and SIG not in mounts.user_keys())
+    with open(HOME + "/hello", "w") as file:
+        file.write("hello")
+    broker = with_broker("start", plan=plan())
+    check(f"{engine}: started again: the same mount", broker.status == 0 and
+          broker.said("mounted") and subprocess.run(
+              ["grep", "-c", f" {HOME} ", "/proc/self/mountinfo"],
+              capture_output=True, text=True).stdout.strip() == "1")
+    broker = with_broker("stop")
+    said = broker.said("unmounted")
+    check(f"{engine}: stopped", broker.status == 0 and not mounts.entry(HOME) and
+          said.get("blockers") == [] and said.get("detached") is False and
+          not os.path.exists(f"/run/ecryptfsd/mounts/{ID}.json"), broker.heard)
+    broker = with_broker("stop")
+    check(f"{engine}: stopped again", broker.status == 0)
+    broker = with_broker("start", plan=plan())
+    with open(HOME + "/hello") as file:
+        check(f"{engine}: the file is there again", file.read() == "hello")
+    with_broker("stop")
+    names = [name for name in os.listdir(BASE + "/vault") if name != "ecryptfs-vault.json"]
+    check(f"{engine}: its name below is ciphertext",
+          len(names) == 1 and names[0].startswith("ECRYPTFS_FNEK_"), names)
+
+
+def bad_plans(engine):
+    fresh()
+    os.symlink(BASE, "/home/.ecryptfs/link")
+    os.makedirs("/home/.ecryptfs/foreign", exist_ok=True)
+    options = plan()["options"]
+    rows = (
+        ("source of another owner", {"source": "/home/.ecryptfs/foreign"}, "sealed",
+         "NotAuthorized"),
+        ("target of another owner", {"target": "/home/.ecryptfs/foreign"}, "sealed",
+         "NotAuthorized"),
+        ("symbolic link in the source", {"source": "/home/.ecryptfs/link/vault"}, "sealed",
+         "UnsafePath"),
+        ("source that is not there", {"source": "/home/.ecryptfs/none"}, "sealed", "NoSuchVault"),
+        ("target in procfs", {"target": "/proc/self", "owner": 0,
+                              "source": "/home/.ecryptfs/foreign"}, "sealed", None),
+        ("target in procfs, a directory", {"target": "/proc/sys/fs", "owner": 0,
+                                           "source": "/home/.ecryptfs/foreign"}, "sealed",
+         "NotSupported"),
+        ("source in sysfs", {"source": "/sys/kernel", "owner": 0, "target": "/home"}, "sealed",
+         "NotSupported"),
+        ("relative path", {"source": "home"}, "sealed", "ProtocolViolation"),
+        ("path with ..", {"source": "/home/../home/.ecryptfs/dora/vault"}, "sealed",
+         "ProtocolViolation"),
+        ("no owner", {"owner": None}, "sealed", "ProtocolViolation"),
+        ("format 4", {"format": 4}, "sealed", "NotSupported"),
+        ("options that are no object", {"options": []}, "sealed", "ProtocolViolation"),
+        ("option with a comma", {"options": dict(options, ecryptfs_cipher="aes,ro")}, "sealed",
+         "ProtocolViolation"),
+        ("option source", {"options": dict(options, source="/etc")}, "sealed",
+         "ProtocolViolation"),
+        ("no signature", {"options": {"ecryptfs_cipher": "aes"}}, "sealed", "ProtocolViolation"),
+        ("a cipher that is none", {"options": dict(options, ecryptfs_cipher="rot13")}, "sealed",
+         None),
+        ("a key that was not sent", {"options": dict(options, ecryptfs_sig="0123456789abcdef")},
+         "sealed", None),
+        ("import from elsewhere", {"import": "/home/other"}, "sealed", "ProtocolViolation"),
+        ("no descriptor", {}, "none", "ProtocolViolation"),
+        ("descriptor without seals", {}, "unsealed", None),
+        ("keys of a wrong length", {}, "short", "ProtocolViolation"),
+    )
+    before = open("/proc/self/mountinfo").read().count("\n")
+    for name, changes, fd, error in rows:
+        broker = with_broker("start", plan=plan(**changes), fd=fd)
+        failed = broker.said("failed")
+        after = open("/proc/self/mountinfo").read().count("\n")
+        check(f"{engine}: refused: {name}", broker.status != 0 and failed.get("text") and
+              (error is None or failed.get("error") == error) and before == after and
+              not os.path.exists(f"/run/ecryptfsd/mounts/{ID}.json"),
+              f"{failed.get('error')}: {failed.get('text')}")
+    broker = with_broker("start", plan={"error": "RateLimited", "text": "later"})
+    check(f"{engine}: a refused plan", broker.status == 20, broker.status)
+    fresh("full")
+    broker = with_broker("start", plan=plan())
+    check(f"{engine}: a home with files that were never imported is not covered",
+          broker.status == 8 and not mounts.entry(HOME) and
+          "would hide them" in broker.said("failed").get("text", ""), broker.heard[-1])
+    for bad in ("", "home-", "home-x", "home-01", "../home-1", "home-12345678901", UUID[:-1],
+                UUID.upper().replace("1", "A")):
+        done = worker("start", bad)
+        check(f"{engine}: no id: {bad!r}", done.returncode == 2 and "no vault's id" in done.stderr)
+    os.unlink("/home/.ecryptfs/link")
+
+
+def busy(engine):
+    fresh()
+    with_broker("start", plan=plan())
+    with open(HOME + "/open file", "w") as file:
+        file.write("x" * 10000)
+    holder = subprocess.Popen(["tail", "-f", HOME + "/open file"], stdout=subprocess.DEVNULL)
+    sitter = subprocess.Popen(["sleep", "1000"], cwd=HOME)
+    time.sleep(0.5)
+    broker = with_broker("stop", stop={"detach": False, "grace_ms": 700})
+    failed = broker.said("failed")
+    pids = {blocker["pid"] for blocker in failed.get("blockers", [])}
+    check(f"{engine}: in use, detach off: named and left", broker.status == 5 and
+          failed.get("error") == "Busy" and pids == {holder.pid, sitter.pid} and
+          mounts.entry(HOME), failed)
+    check(f"{engine}: it waited for the grace", 0.7 <= broker.seconds < 6,
+          f"{broker.seconds:.1f} s")
+    check(f"{engine}: said so while waiting", "in use by" in broker.said("progress").get("text", ""),
+          broker.said("progress"))
+    threading.Timer(1.0, lambda: (holder.kill(), sitter.kill(), holder.wait(),
+                                  sitter.wait())).start()
+    broker = with_broker("stop", stop={"detach": False, "grace_ms": 8000})
+    check(f"{engine}: in use for a while: unmounted then", broker.status == 0 and
+          not mounts.entry(HOME) and broker.said("unmounted").get("detached") is False,
+          f"{broker.seconds:.1f} s")
+
+    with_broker("start", plan=plan())
+    reader = open(HOME + "/open file", "rb")
+    broker = with_broker("stop", stop={"detach": True, "grace_ms": 300})
+    said = broker.said("unmounted")
+    check(f"{engine}: in use, detach on: detached", broker.status == 0 and
+          not mounts.entry(HOME) and said.get("detached") is True and
+          [b["pid"] for b in said["blockers"]] == [os.getpid()], said)
+    if engine == "ecfs":
+        try:
+            detail = f"read {len(reader.read(100))} bytes"
+        except OSError as error:
+            detail = os.strerror(error.errno)
+        check("ecfs: whoever still reads gets no plaintext",
+              "key" in detail.lower(), detail)
+    reader.close()
+
+
+def bad_broker(engine):
+    for name, kwargs in (("hung", {"mute": True}), ("talking garbage", {"garbage": True})):
+        fresh()
+        with_broker("start", plan=plan())
+        broker = with_broker("stop", **kwargs)
+        check(f"{engine}: a broker that is {name}: stopped in bounded time", broker.status == 0 and
+              not mounts.entry(HOME) and broker.seconds < 6, f"{broker.seconds:.1f} s")
+    fresh()
+    with_broker("start", plan=plan())
+    sitter = subprocess.Popen(["sleep", "1000"], cwd=HOME)
+    begun = time.monotonic()
+    done = worker("stop")
+    took = time.monotonic() - begun
+    check(f"{engine}: no broker, in use: detached in bounded time", done.returncode == 0 and
+          not mounts.entry(HOME) and took < 8, f"{took:.1f} s")
+    sitter.kill()
+    sitter.wait()
+    done = worker("start")
+    check(f"{engine}: no broker: no start", done.returncode == 7, done.returncode)
+    fresh()
+    with_broker("start", plan=plan())
+    state = f"/run/ecryptfsd/mounts/{ID}.json"
+    subprocess.run(["umount", HOME], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", HOME], check=True)
+    broker = with_broker("stop")
+    check(f"{engine}: another mount in its place is left alone", broker.status == 0 and
+          (mounts.entry(HOME) or [""])[0] == "tmpfs" and not os.path.exists(state))
+    subprocess.run(["umount", HOME], check=True)
+
+
+def imported(engine, name, before):
+    """The home is mounted with the same files, and what it was before is kept."""
+    after = snapshot(HOME)
+    differing = [path for path in set(before) | set(after) if before.get(path) != after.get(path)]
+    check(f"{engine}: {name}: {len(before)} entries, all the same", not differing,
+          [(path, before.get(path), after.get(path)) for path in differing[:2]])
+
+
+def imports(engine):
+    fresh("full")
+    before = snapshot(HOME)
+    broker = with_broker("start", plan=plan(**{"import": HOME}))
+    check(f"{engine}: import of a full home", broker.status == 0 and
+          (mounts.entry(HOME) or [""])[0] == engine,
+          [m.get("text", m["op"]) for m in broker.heard])
+    imported(engine, "import", before)
+    check(f"{engine}: the old home is kept as it was", snapshot(KEPT) == before)
+    info = os.stat(HOME)
+    check(f"{engine}: the open home belongs to its owner, closed to others",
+          (info.st_uid, info.st_mode & 0o777) == (UID, 0o700), oct(info.st_mode))
+    with_broker("stop")
+    info = os.stat(HOME)
+    check(f"{engine}: the closed home", os.listdir(HOME) == ["README.txt"] and
+          (info.st_uid, info.st_gid, info.st_mode & 0o777) == (UID, UID, 0o500), os.listdir(HOME))
+    check(f"{engine}: nothing is left of the staging", not os.path.exists(
+        f"/run/ecryptfsd/staging/{ID}"))
+    broker = with_broker("start", plan=plan())
+    imported(engine, "at the next login", before)
+    with_broker("stop")
+
+    for kind in ("empty", "absent"):
+        fresh(kind)
+        broker = with_broker("start", plan=plan(**{"import": HOME}))
+        check(f"{engine}: import, home {kind}: open", broker.status == 0 and
+              (mounts.entry(HOME) or [""])[0] == engine and not os.path.exists(KEPT),
+              broker.said("failed"))
+        with_broker("stop")
+        check(f"{engine}: import, home {kind}: closed", os.listdir(HOME) == ["README.txt"])
+
+
+def failing_imports(engine):
+    def long_name():
+        path = HOME + "/" + "n" * 200
+        open(path, "w").close()
+        os.chown(path, UID, UID)
+
+    def mount_inside():
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", HOME + "/empty directory"], check=True)
+
+    def kept_files():
+        os.mkdir(KEPT)
+        open(KEPT + "/old", "w").close()
+
+    def vault_files():
+        with_broker("start", "home-1", plan=plan(target="/home/.ecryptfs/mnt"))
+        open("/home/.ecryptfs/mnt/there", "w").close()
+        with_broker("stop", "home-1")
+
+    def foreign():
+        os.chown(HOME, 0, 0)
+
+    os.makedirs("/home/.ecryptfs/mnt", exist_ok=True)
+    own("/home/.ecryptfs/mnt", 0o500)
+    rows = (("a name too long to encrypt", long_name, "File name too long"),
+            ("something mounted in the home", mount_inside, "unmount it first"),
+            ("an old home kept already", kept_files, "move them away first"),
+            ("a vault with files", vault_files, "files already"),
+            ("a home of another owner", foreign, "belongs to uid 0"))
+    for name, prepare, words in rows:
+        fresh("full")
+        prepare()
+        before = snapshot(HOME)
+        kept = sorted(os.listdir(KEPT)) if os.path.exists(KEPT) else None
+        broker = with_broker("start", plan=plan(**{"import": HOME}))
+        failed = broker.said("failed")
+        check(f"{engine}: import with {name}: refused", broker.status != 0 and
+              words in failed.get("text", ""), f"{failed.get('error')}: {failed.get('text')}")
+        after = sorted(os.listdir(KEPT)) if os.path.exists(KEPT) else None
+        check(f"{engine}: import with {name}: the home is as it was", snapshot(HOME) == before and
+              not mounts.entry(HOME) and kept == after and
+              not os.path.exists(f"/run/ecryptfsd/staging/{ID}"), after)
+        lower = [n for n in os.listdir(BASE + "/vault") if n.startswith("ECRYPTFS")]
+        check(f"{engine}: import with {name}: nothing left in the vault",
+              len(lower) == (1 if prepare is vault_files else 0), lower)
+        subprocess.run(["umount", HOME + "/empty directory"], stderr=subprocess.DEVNULL)
+    shutil.rmtree("/home/.ecryptfs/mnt")
+
+
+def full_disk(engine):
+    """A disk of its own for homes: copying must not fit."""
+    global BASE, HOME, KEPT
+    saved = BASE, HOME, KEPT
+    subprocess.run(["sh", "-c", "truncate -s 64M /root/disk && mkfs.ext4 -q -b 4096 -m 0 /root/disk && "
+                    "mkdir -p /mnt/homes && mount -o loop /root/disk /mnt/homes"], check=True)
+    BASE, HOME, KEPT = (path.replace("/home", "/mnt/homes", 1) for path in saved)
+    os.makedirs("/mnt/homes/.ecryptfs")
+    try:
+        for size, name in ((40 << 20, "seen before the copy"),):
+            fresh("full")
+            with open(HOME + "/large", "wb") as file:
+                file.write(os.urandom(size))
+            os.chown(HOME + "/large", UID, UID)
+            before = snapshot(HOME)
+            broker = with_broker("start", plan=plan(**{"import": HOME}))
+            failed = broker.said("failed")
+            check(f"{engine}: import, disk full, {name}", failed.get("error") == "NoSpace" and
+                  snapshot(HOME) == before and not os.path.exists(KEPT), failed)
+        fresh("full")
+        with open(HOME + "/holes", "wb") as file:	# fits by its blocks, not by its bytes
+            file.truncate(20 << 20)
+        os.chown(HOME + "/holes", UID, UID)
+        filler = threading.Thread(target=fill_up, args=("/mnt/homes/filler",))
+        before = snapshot(HOME)
+        filler.start()
+        broker = with_broker("start", plan=plan(**{"import": HOME}))
+        filler.join()
+        failed = broker.said("failed")
+        check(f"{engine}: import, disk full while copying", failed.get("error") == "NoSpace" and
+              snapshot(HOME) == before and not os.path.exists(KEPT) and
+              not mounts.entry(HOME), f"{failed.get('error')}: {failed.get('text')}")
+        os.unlink("/mnt/homes/filler")
+    finally:
+        BASE, HOME, KEPT = saved
+        subprocess.run(["umount", "-l", "/mnt/homes"])
+
+
+def fill_up(path):
+    with open(path, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(1 << 20))
+        except OSError:
+            pass
+        end = time.monotonic() + 3
+        while time.monotonic() < end:		# keeps it full against what is freed meanwhile
+            try:
+                file.write(bytes(65536))
+            except OSError:
+                time.sleep(0.01)
+
+
+def killed(engine):
+    """SIGKILL at growing delays: one of two states, and no third."""
+    states = {"old home in place": 0, "closed home and kept": 0}
+    for step in range(12):
+        fresh("full")
+        before = snapshot(HOME)
+        broker = Broker(plan=plan(**{"import": HOME}))
+        process = subprocess.Popen([WORKER, "start", ID], stderr=subprocess.DEVNULL,
+                                   start_new_session=True)
+        time.sleep(0.05 * (step + 1))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        broker.close()
+        # A mount that was made already is no part of the question.
+        while mounts.entry(HOME):
+            subprocess.run(["umount", "-l", HOME], check=True)
+        if snapshot(HOME) == before:
+            states["old home in place"] += 1
+            again = with_broker("start", plan=plan())
+            if mounts.entry(HOME) or again.status == 0:
+                check(f"{engine}: killed at {step}: a login then must not hide the files", False)
+        elif os.listdir(HOME) == ["README.txt"] and snapshot(KEPT) == before:
+            states["closed home and kept"] += 1
+            again = with_broker("start", plan=plan())
+            check(f"{engine}: killed at {step}, after the swap: the next login has all files",
+                  again.status == 0 and snapshot(HOME) == before)
+            with_broker("stop")
+        else:
+            check(f"{engine}: killed at {step}: a third state", False, os.listdir(HOME))
+    check(f"{engine}: killed 12 times during an import: every file in its place",
+          sum(states.values()) == 12 and states["old home in place"] > 0, states)
+
+    fresh("full")
+    before = snapshot(HOME)
+    broker = Broker(plan=plan(**{"import": HOME}))
+    process = subprocess.Popen([WORKER, "start", ID], stderr=subprocess.DEVNULL)
+    while not broker.said("progress"):
+        time.sleep(0.01)
+    process.terminate()
+    status = process.wait(timeout=60)
+    broker.close()
+    check(f"{engine}: an import that is cancelled", status == 19 and snapshot(HOME) == before and
+          broker.said("failed").get("error") == "Cancelled" and not os.path.exists(KEPT) and
+          not [n for n in os.listdir(BASE + "/vault") if n.startswith("ECRYPTFS")],
+          f"exit {status} {broker.said('failed')}")
+
+
+def main():
+    subprocess.run(["systemctl", "stop", "ecryptfsd.service"], stderr=subprocess.DEVNULL)
+    found = mounts.engines()
+    if "ecfs" not in found:
+        report.skip("ecfs", "the module cannot be loaded here")
+    subprocess.run(["groupadd", "-g", str(UID), "dora"], check=True)
+    subprocess.run(["useradd", "-M", "-u", str(UID), "-g", str(UID), "-d", HOME, "dora"],
+                   check=True)
+    for engine in found:
+        mounts.choose(engine)
+        for part in (good_plan, bad_plans, busy, bad_broker, imports, failing_imports, full_disk,
+                     killed):
+            report.attempt(f"{engine}: {part.__name__}", part, engine)
+        fresh()
+    report.finish()
+
+
+main()
