@@ -154,7 +154,7 @@ static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 
 /*
  * The in-tree module generates its first key with length 0 when the length is not given
- * (docs/format.md, quirk 11), so it must be.
+ * (docs/format.md, habits), so it must be.
  */
 static int choose_ciphers(struct fs_context *fc)
 {
@@ -174,7 +174,7 @@ static int choose_ciphers(struct fs_context *fc)
 	opts->fn_cipher = ecfmt_cipher_by_name(fn_name, opts->fn_key_len);
 	if (!(opts->flags & ECFS_OPT_FN_SIG))
 		return 0;
-	if (!opts->fn_cipher || !ecfmt_cipher_key_len_ok(opts->fn_cipher, opts->fn_key_len))
+	if (!opts->fn_cipher || !ecfmt_cipher_name_key_len_ok(opts->fn_cipher, opts->fn_key_len))
 		return invalfc(fc, "no cipher %s with a key of %zu bytes for names", fn_name,
 			       opts->fn_key_len);
 	return 0;
