@@ -39,7 +39,7 @@ static int get_supported(struct ecfmt_reader *cur, u8 want)
 }
 
 /* Length field, and the body as a reader of its own. The tag is already read. */
-static int get_body(struct ecfmt_reader *cur, size_t fixed_len, struct ecfmt_reader *ret)
+static int get_body(struct ecfmt_reader *cur, struct ecfmt_reader *ret)
 {
 	size_t len;
 	int r;
@@ -47,8 +47,6 @@ static int get_body(struct ecfmt_reader *cur, size_t fixed_len, struct ecfmt_rea
 	r = ecfmt_length_get(cur, &len);
 	if (r)
 		return r;
-	if (len <= fixed_len)
-		return -EBADMSG;
 	return ecfmt_get_sub(cur, len, ret);
 }
 
@@ -82,7 +80,7 @@ static int get_passphrase(struct ecfmt_reader *cur, struct ecfmt_packet *packet)
 	u8 code, iterations;
 	int r;
 
-	r = get_body(cur, PASSPHRASE_FIXED_LEN, &body);
+	r = get_body(cur, &body);
 	if (r)
 		return r;
 	r = get_supported(&body, PASSPHRASE_VERSION);
@@ -133,7 +131,7 @@ static int get_public_key(struct ecfmt_reader *cur, struct ecfmt_packet *packet)
 	u8 algorithm;
 	int r;
 
-	r = get_body(cur, PUBLIC_KEY_FIXED_LEN, &body);
+	r = get_body(cur, &body);
 	if (r)
 		return r;
 	r = get_supported(&body, PUBLIC_KEY_VERSION);
