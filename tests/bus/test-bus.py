@@ -1,0 +1,992 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""The broker over its bus: test-bus.py BROKER KEY-HELPER STORE BUS-POLICY [unittest arguments]
+
+What is real and what is not: see harness.py and standins.py.
+"""
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+import dbus  # noqa: E402
+
+from harness import (ALICE, BOB, CAROL, MANAGER, NAME, VAULT, Environment, Remote,  # noqa: E402
+                     as_user, enter_namespace, handle, read_memfd, sealed, secret, session_end,
+                     skip)
+
+ERROR = "org.ecryptfs.Error."
+env = None
+
+
+def array_of_secrets(*texts):
+    return dbus.Array([sealed(text) for text in texts], signature="h")
+
+
+def create_home(user="alice", text="right", **options):
+    options["user"] = user
+    path, recovery, info = env.call("CreateVault", "sa{sv}h", "home",
+                                    dbus.Dictionary(options, signature="sv"), sealed(text))
+    return str(path), read_memfd(recovery).decode(), info
+
+
+def open_session(*secrets, user="alice", service="login"):
+    reply = env.call("OpenSession", "sa{sv}ah", user,
+                     dbus.Dictionary({"service": service, "tty": "tty1"}, signature="sv"),
+                     array_of_secrets(*secrets))
+    return reply.take()
+
+
+def log_in(*secrets, user="alice"):
+    message, beats, sock = session_end(open_session(*secrets, user=user))
+    return message, sock
+
+
+def vault_call(path, member, signature, *args, **options):
+    return env.call(member, signature, *args, path=path, interface=VAULT, **options)
+
+
+def no_options():
+    return dbus.Dictionary({}, signature="sv")
+
+
+class Case(unittest.TestCase):
+    """Each test begins with users that have empty homes, and with a fresh broker."""
+
+    def setUp(self):
+        self.sockets = []
+        env.wait_until(lambda: env.broker.poll() is None, "the broker")
+        env.control("systemd1", "SetMode", "s", "work")
+        env.control("systemd1", "SetBusy", "b", False)
+        env.control("PolicyKit1", "SetAnswer", "s", "no")
+        env.control("PolicyKit1", "TakeAsked")
+        self.mark = len(env.jobs())
+
+    def tearDown(self):
+        for sock in self.sockets:
+            sock.close()
+        self.assertIsNone(env.broker.poll(), "the broker died")
+        env.kill_broker()
+        for name in os.listdir(env.run + "/mounts"):
+            os.unlink(env.run + "/mounts/" + name)
+        subprocess.run(f"umount -q /home/bob; rm -rf {env.run}/keep {env.run}/state/* {env.run}/linger/* /home/* "
+                       "/home/.ecryptfs; for u in alice:61000 bob:61001 carol:61002; do "
+                       "install -d -m 700 -o ${u#*:} -g ${u#*:} /home/${u%:*}; done",
+                       shell=True, check=False)
+        env.plans()
+        env.start_broker()
+
+    def log_in(self, *secrets, user="alice"):
+        message, sock = log_in(*secrets, user=user)
+        self.sockets.append(sock)
+        return message
+
+    def refused(self, name, function, *args, **options):
+        with self.assertRaises(Remote) as caught:
+            function(*args, **options)
+        self.assertEqual(caught.exception.name.removeprefix(ERROR), name,
+                         caught.exception.text)
+        return caught.exception.text
+
+    def state(self, path):
+        return str(env.get(path, "State"))
+
+    def wait_state(self, path, state, seconds=10.0):
+        env.wait_until(lambda: self.state(path) == state, f"{path} {state}", seconds)
+
+    def new_jobs(self):
+        return env.jobs()[self.mark:]
+
+
+class Homes(Case):
+    def test_create_login_logout(self):
+        path, recovery, _ = create_home()
+        self.assertRegex(recovery, r"[0-9a-z-]{40,}")
+        plan = env.plans()[0]
+        self.assertEqual(plan["plan"]["import"], "/home/alice")
+        self.assertEqual((plan["n_keys"], plan["rest"]), (2, 0))
+        self.assertEqual(self.state(path), "locked")
+        self.assertFalse(os.path.exists("/home/.ecryptfs/alice/creating"))
+        self.assertEqual(os.stat("/home/.ecryptfs/alice/vault").st_uid, ALICE)
+
+        self.assertEqual(self.log_in("right"), "M")
+        self.assertEqual(self.state(path), "mounted")
+        self.assertNotIn("import", env.plans()[0]["plan"])
+        self.assertEqual(self.log_in("whatever, it is open"), "M")
+        self.assertEqual(int(env.get(path, "Sessions")), 2)
+        self.sockets.pop().close()
+        time.sleep(2)
+        self.assertEqual(self.state(path), "mounted", "one of two sessions ended")
+        begin = time.monotonic()
+        self.sockets.pop().close()
+        self.wait_state(path, "locked", 10)
+        self.assertLess(time.monotonic() - begin, 10)
+        stops = [line for line in self.new_jobs() if line.startswith("StopUnit")]
+        self.assertEqual(stops[-2:], ["StopUnit user@61000.service",
+                                      "StopUnit ecryptfs-mount@home-61000.service"])
+
+    def test_no_vault(self):
+        begin = time.monotonic()
+        self.assertEqual(self.log_in("x", user="bob"), "N")
+        self.assertEqual(self.log_in("x", user="nobody-of-that-name"), "N")
+        self.assertEqual(self.log_in("x", user="root"), "N")
+        self.assertLess(time.monotonic() - begin, 3)
+
+    def test_wrong_secret(self):
+        path, _, _ = create_home()
+        message = self.log_in("wrong")
+        self.assertTrue(message.startswith("E WrongSecret "), message)
+        self.assertIn("ecryptfsctl", message)
+        self.assertNotIn("\n", message)
+        self.assertEqual(self.state(path), "locked")
+        self.assertEqual(self.log_in("wrong", "right"), "M", "the second secret is tried")
+
+    def test_no_secret_and_stash(self):
+        create_home()
+        message = self.log_in()
+        self.assertTrue(message.startswith("E Locked "), message)
+        env.call("StashSecret", "sh", "alice", sealed("right"))
+        self.assertEqual(self.log_in(), "M")
+
+    def test_stash_by_others(self):
+        create_home()
+        create_home("bob", "bobs")
+        as_user(ALICE, lambda: env.call("StashSecret", "sh", "alice", sealed("right")))
+        self.refused("NotAuthorized", as_user, ALICE,
+                     lambda: env.call("StashSecret", "sh", "bob", sealed("bobs")))
+        self.assertTrue(self.log_in(user="bob").startswith("E Locked"))
+        self.assertEqual(self.log_in(), "M")
+
+    def test_concurrent_logins_unlock_once(self):
+        create_home()
+        env.plans()
+        fds = [open_session("right") for _ in range(20)]
+        ends = [session_end(fd) for fd in fds]
+        self.sockets += [sock for _, _, sock in ends]
+        self.assertEqual({message for message, _, _ in ends}, {"M"})
+        self.assertEqual(len(env.plans()), 1)
+
+    def test_concurrent_logins_second_secret_right(self):
+        create_home()
+        fds = [open_session("wrong"), open_session("right")]
+        ends = [session_end(fd) for fd in fds]
+        self.sockets += [sock for _, _, sock in ends]
+        self.assertEqual([message for message, _, _ in ends], ["M", "M"])
+
+    def test_heartbeat(self):
+        create_home()
+        env.control("systemd1", "SetMode", "s", "hold")
+        fd = open_session("right")
+        time.sleep(3.5)
+        env.control("systemd1", "SetMode", "s", "work")
+        message, beats, sock = session_end(fd)
+        self.sockets.append(sock)
+        self.assertEqual(message, "M")
+        self.assertGreaterEqual(beats, 4)
+
+    def test_login_while_closing(self):
+        path, _, _ = create_home()
+        self.assertEqual(self.log_in("right"), "M")
+        env.control("systemd1", "SetMode", "s", "hold")
+        self.sockets.pop().close()
+        self.wait_state(path, "locking")
+        fd = open_session("right")
+        time.sleep(0.5)
+        env.control("systemd1", "SetMode", "s", "work")
+        message, _, sock = session_end(fd)
+        self.sockets.append(sock)
+        self.assertEqual(message, "M")
+        self.assertEqual(self.state(path), "mounted")
+        time.sleep(3)
+        self.assertEqual(self.state(path), "mounted")
+
+    def test_logind_sessions_count(self):
+        path, _, _ = create_home()
+        env.control("login1", "Add", "suss", "1", ALICE, "user", "active")
+        env.control("login1", "Add", "suss", "2", ALICE, "manager", "active")
+        try:
+            self.assertEqual(self.log_in("right"), "M")
+            self.sockets.pop().close()
+            time.sleep(4)
+            self.assertEqual(self.state(path), "mounted", "a session of logind is left")
+            env.control("login1", "SetState", "ss", "1", "closing")
+            self.wait_state(path, "locked", 10)
+        finally:
+            env.control("login1", "Remove", "s", "1")
+            env.control("login1", "Remove", "s", "2")
+
+    def test_lingering_keeps_the_manager(self):
+        path, _, _ = create_home()
+        open(env.run + "/linger/alice", "w").close()
+        self.assertEqual(self.log_in("right"), "M")
+        self.sockets.pop().close()
+        self.wait_state(path, "locked")
+        self.assertNotIn("StopUnit user@61000.service", self.new_jobs())
+
+    def test_failed_mount(self):
+        path, _, _ = create_home()
+        env.control("systemd1", "SetMode", "s", "fail")
+        message = self.log_in("right")
+        self.assertTrue(message.startswith("E NoSpace "), message)
+        env.control("systemd1", "SetMode", "s", "work")
+        self.assertEqual(self.log_in("right"), "M")
+
+    def test_failed_import_leaves_the_home(self):
+        with open("/home/alice/file", "w") as file:
+            file.write("precious")
+        env.control("systemd1", "SetMode", "s", "fail")
+        self.refused("NoSpace", create_home)
+        self.assertFalse(os.path.exists("/home/.ecryptfs"))
+        self.assertEqual(open("/home/alice/file").read(), "precious")
+        self.assertEqual(self.log_in("right"), "N")
+        env.control("systemd1", "SetMode", "s", "work")
+        create_home()
+
+    def test_create_twice(self):
+        create_home()
+        self.refused("AlreadyExists", create_home)
+
+    def test_create_for_who_is_logged_in(self):
+        open("/home/alice/file", "w").close()
+        env.control("login1", "Add", "suss", "7", ALICE, "user", "active")
+        try:
+            text = self.refused("Busy", create_home)
+            self.assertIn("alice", text)
+            self.assertFalse(os.path.exists("/home/.ecryptfs"))
+        finally:
+            env.control("login1", "Remove", "s", "7")
+
+    def test_create_for_nobody(self):
+        self.refused("NoSuchVault", create_home, "nobody-of-that-name")
+        self.refused("NotSupported", create_home, "root")
+
+    def test_unlock_by_hand_stays(self):
+        path, _, _ = create_home()
+        slot = vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("right"))
+        self.assertEqual(int(slot), 0)
+        time.sleep(3)
+        self.assertEqual(self.state(path), "mounted")
+        self.assertTrue(os.path.exists(env.run + "/keep/home-61000"))
+        self.refused("AlreadyUnlocked", vault_call, path, "Unlock", "a{sv}h", no_options(),
+                     sealed("right"))
+        vault_call(path, "Lock", "a{sv}", no_options())
+        self.assertEqual(self.state(path), "locked")
+        self.refused("Locked", vault_call, path, "Lock", "a{sv}", no_options())
+
+    def test_recovery_key(self):
+        path, recovery, _ = create_home()
+        slot = vault_call(path, "Unlock", "a{sv}h", no_options(), sealed(recovery))
+        self.assertEqual(int(slot), 1)
+
+    def test_busy_and_force(self):
+        path, _, _ = create_home()
+        vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("right"))
+        env.control("systemd1", "SetBusy", "b", True)
+        text = self.refused("Busy", vault_call, path, "Lock", "a{sv}", no_options())
+        self.assertIn("sleep (pid 42)", text)
+        self.assertEqual(self.state(path), "mounted")
+        self.refused("Busy", env.call, "LockAll", "")
+        vault_call(path, "Lock", "a{sv}", dbus.Dictionary({"force": True}, signature="sv"))
+        self.assertEqual(self.state(path), "locked")
+
+    def test_lock_all(self):
+        paths = [create_home()[0], create_home("bob", "right")[0]]
+        for path in paths:
+            vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("right"))
+        as_user(BOB, lambda: env.call("LockAll", ""))
+        self.assertEqual([self.state(path) for path in paths], ["mounted", "locked"])
+        env.call("LockAll", "")
+        self.assertEqual([self.state(path) for path in paths], ["locked", "locked"])
+
+    def test_plan_needs_a_secret(self):
+        path, _, _ = create_home()
+        env.call("StartUnit", "ss", "ecryptfs-mount@home-61000.service", "replace",
+                 path="/org/freedesktop/systemd1", interface="org.freedesktop.systemd1.Manager",
+                 destination="org.freedesktop.systemd1")
+        env.wait_until(lambda: any("plan refused" in line and "Locked" in line
+                                   for line in self.new_jobs()), "the refusal")
+        self.assertEqual(self.state(path), "locked")
+
+
+class Passwords(Case):
+    def change(self, old, new, user="alice", uid=0):
+        def call():
+            reply = env.call("ChangeLoginSecret", "shh", user, sealed(old), sealed(new))
+            return session_end(reply.take())[0]
+        return as_user(uid, call) if uid else call()
+
+    def test_change(self):
+        path, _, _ = create_home()
+        self.assertEqual(self.change("right", "next"), "M")
+        self.assertTrue(self.log_in("right").startswith("E WrongSecret"))
+        self.assertEqual(self.log_in("next"), "M")
+        self.assertEqual(self.change("next", "third", uid=ALICE), "M", "by the user, while open")
+
+    def test_change_wrong_or_not_there(self):
+        create_home()
+        self.assertTrue(self.change("wrong", "next").startswith("E WrongSecret"))
+        self.assertEqual(self.log_in("right"), "M")
+        self.assertEqual(self.change("a", "b", user="bob"), "N")
+
+    def test_change_of_others(self):
+        create_home()
+        self.assertTrue(self.change("right", "mine", uid=BOB).startswith("E NotAuthorized"))
+        self.assertEqual(self.log_in("right"), "M")
+
+    def test_change_by_method(self):
+        path, _, _ = create_home()
+        vault_call(path, "ChangeSecret", "a{sv}hh", no_options(), sealed("right"), sealed("next"))
+        self.assertEqual(self.log_in("next"), "M")
+        self.refused("WrongSecret", vault_call, path, "ChangeSecret", "a{sv}hh", no_options(),
+                     sealed("right"), sealed("x"))
+        self.refused("InvalidArgument", vault_call, path, "ChangeSecret", "a{sv}hh", no_options(),
+                     sealed("next"), sealed(""))
+
+    def test_killed_at_any_time(self):
+        """One of the two opens it, whenever the broker dies."""
+        path, _, _ = create_home()
+        now = "right"
+        for i, delay in enumerate((0.0, 0.02, 0.1, 0.3, 0.6, 0.9, 1.2)):
+            new = f"new-{i}"
+            reply = env.call("ChangeLoginSecret", "shh", "alice", sealed(now), sealed(new))
+            time.sleep(delay)
+            env.kill_broker()
+            reply.take() and None
+            time.sleep(0.2)
+            env.start_broker()
+            message = self.log_in(new)
+            if message == "M":
+                now = new
+            else:
+                self.assertEqual(self.log_in(now), "M", f"neither opens it after {delay} s")
+            while self.sockets:
+                self.sockets.pop().close()
+            self.wait_state(path, "locked")
+
+    def test_stale(self):
+        path, _, _ = create_home()
+        self.refused("org.freedesktop.DBus.Error.AccessDenied", as_user, ALICE,
+                     lambda: env.call("MarkLoginSecretStale", "s", "alice"))
+        env.call("MarkLoginSecretStale", "s", "alice")
+        self.assertTrue(env.get(path, "SecretStale"))
+        self.assertTrue(os.path.exists(env.run + "/state/stale/61000"))
+        message = self.log_in("set by root")
+        self.assertTrue(message.startswith("E WrongSecret"), message)
+        self.assertIn("administrator", message)
+        self.assertEqual(self.change("right", "set by root"), "M")
+        self.assertFalse(env.get(path, "SecretStale"))
+        self.assertEqual(self.log_in("set by root"), "M")
+
+    def test_rate_limit(self):
+        path, _, _ = create_home()
+        other, _, _ = create_home("bob", "bobs")
+
+        def guess():
+            names = []
+            for i in range(32):
+                try:
+                    vault_call(path, "Unlock", "a{sv}h", no_options(), sealed(f"guess {i}"))
+                except Remote as error:
+                    names.append(error.name.removeprefix(ERROR))
+            return names
+        names = as_user(ALICE, guess)
+        self.assertEqual(names[:30], ["WrongSecret"] * 30)
+        self.assertEqual(names[30:], ["RateLimited"] * 2)
+        as_user(BOB, lambda: vault_call(other, "Unlock", "a{sv}h", no_options(), sealed("bobs")))
+        self.assertEqual(self.log_in("right"), "M", "a login is not held up by guesses")
+
+
+class Legacy(Case):
+    def make(self, *flags, mount_point="/home/alice"):
+        base = "/home/.ecryptfs/alice"
+        os.makedirs(base + "/.ecryptfs")
+        os.mkdir(base + "/.Private")
+        wrapped = bytes.fromhex("3a020102030405060708306633666435316135386566323064350ceec6c611d890"
+                                "d48a7b2df8fd572a37")
+        with open(base + "/.ecryptfs/wrapped-passphrase", "wb") as file:
+            file.write(wrapped)
+        with open(base + "/.ecryptfs/Private.sig", "w") as file:
+            file.write(self.sigs())
+        with open(base + "/.ecryptfs/Private.mnt", "w") as file:
+            file.write(mount_point + "\n")
+        for flag in flags:
+            open(f"{base}/.ecryptfs/{flag}", "w").close()
+        subprocess.run(["chown", "-R", "61000:61000", base], check=True)
+
+    @staticmethod
+    def sigs():
+        """Signatures of the passphrase "foo" under both salts: the S2K of eCryptfs."""
+        import hashlib
+        lines = ""
+        for salt in (bytes.fromhex("0011223344556677"), bytes.fromhex("9988776655443322")):
+            key = hashlib.sha512(salt + b"foo").digest()
+            for _ in range(65535):
+                key = hashlib.sha512(key).digest()
+            lines += hashlib.sha512(key).hexdigest()[:16] + "\n"
+        return lines
+
+    def test_login_and_passwd(self):
+        self.make("auto-mount", "auto-umount")
+        self.assertEqual(self.log_in("bar"), "M")
+        plan = env.plans()[0]["plan"]
+        self.assertEqual(plan["source"], "/home/.ecryptfs/alice/.Private")
+        self.assertEqual(plan["options"]["ecryptfs_key_bytes"], "16")
+        path = str(env.call("ResolveVault", "s", "alice"))
+        self.assertEqual(str(env.get(path, "Kind")), "legacy")
+        self.sockets.pop().close()
+        self.wait_state(path, "locked")
+        reply = env.call("ChangeLoginSecret", "shh", "alice", sealed("bar"), sealed("baz"))
+        self.assertEqual(session_end(reply.take())[0], "M")
+        self.assertTrue(os.path.exists("/home/.ecryptfs/alice/.ecryptfs/wrapped-passphrase.bak"))
+        self.assertTrue(self.log_in("bar").startswith("E WrongSecret"))
+        self.assertEqual(self.log_in("baz"), "M")
+
+    def test_flags(self):
+        self.make()
+        self.assertEqual(self.log_in("bar"), "N", "no auto-mount")
+        self.tearDown()
+        self.make("auto-mount")
+        self.assertEqual(self.log_in("bar"), "M")
+        path = str(env.call("ResolveVault", "s", "alice"))
+        self.sockets.pop().close()
+        time.sleep(4)
+        self.assertEqual(self.state(path), "mounted", "no auto-umount")
+
+    def test_wrapping_independent(self):
+        self.make("auto-mount", "auto-umount", "wrapping-independent")
+        message = self.log_in("login password")
+        self.assertTrue(message.startswith("E Locked "), message)
+        self.assertIn("ecryptfsctl unlock", message)
+        path = str(env.call("ResolveVault", "s", "alice"))
+        vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("bar"))
+        reply = env.call("ChangeLoginSecret", "shh", "alice", sealed("bar"), sealed("x"))
+        self.assertEqual(session_end(reply.take())[0], "N")
+
+
+class Hostile(Case):
+    """What a user can put in the way of the own login: it is named, and takes no time."""
+
+    def expect(self, *names):
+        begin = time.monotonic()
+        message = self.log_in("right")
+        self.assertLess(time.monotonic() - begin, 2)
+        self.assertIn(message.split(" ")[1], names, message)
+
+    def test_document(self):
+        create_home()
+        document = "/home/.ecryptfs/alice/vault/ecryptfs-vault.json"
+        good = open(document).read()
+        for command, names in (
+                (f"mkfifo {document}", ["UnsafePath"]),
+                (f"ln -s /etc/shadow {document}", ["UnsafePath"]),
+                (f"mkdir {document}", ["UnsafePath"]),
+                (f"touch {document}; chown 61001 {document}", ["UnsafePath"]),
+                (f"truncate -s 1T {document} || truncate -s 10M {document}", ["DamagedDocument"]),
+                (f"touch {document}", ["DamagedDocument"]),
+                (f"echo '{{}}' > {document}", ["DamagedDocument"]),
+                ("true", ["DamagedDocument"])):
+            subprocess.run(f"rm -rf {document}; {command}; chown -h 61000 {document} 2>/dev/null",
+                           shell=True, check=False)
+            if "61001" in command:
+                os.chown(document, BOB, BOB)
+            with self.subTest(command):
+                self.expect(*names)
+        subprocess.run(["rm", "-rf", document], check=True)
+        with open(document, "w") as file:
+            file.write(good.replace('"name":"alice"', '"name":"mallory"'))
+        os.chown(document, ALICE, ALICE)
+        self.expect("DamagedDocument")
+        with open(document, "w") as file:
+            file.write(good)
+        self.assertEqual(self.log_in("right"), "M")
+
+    def test_backup_opens(self):
+        create_home()
+        document = "/home/.ecryptfs/alice/vault/ecryptfs-vault.json"
+        reply = env.call("ChangeLoginSecret", "shh", "alice", sealed("right"), sealed("next"))
+        self.assertEqual(session_end(reply.take())[0], "M")
+        with open(document, "w") as file:
+            file.write("cut")
+        self.assertEqual(self.log_in("right"), "M", "the document before has the old secret")
+
+    def test_directories(self):
+        create_home()
+        base = "/home/.ecryptfs/alice"
+        for command, undo in (
+                (f"mv {base}/vault {base}/v; ln -s v {base}/vault", f"rm {base}/vault; mv {base}/v {base}/vault"),
+                (f"chown 61001 {base}/vault", f"chown 61000 {base}/vault"),
+                (f"chmod o+w {base}/vault", f"chmod o-w {base}/vault"),
+                (f"mv {base} {base}x; ln -s alicex {base}", f"rm {base}; mv {base}x {base}"),
+                (f"mv {base}/vault {base}/v; mkfifo {base}/vault; chown 61000 {base}/vault",
+                 f"rm {base}/vault; mv {base}/v {base}/vault")):
+            subprocess.run(command, shell=True, check=True)
+            with self.subTest(command):
+                self.expect("UnsafePath")
+            subprocess.run(undo, shell=True, check=True)
+        self.assertEqual(self.log_in("right"), "M")
+
+    def test_full_disk(self):
+        """bob's home is alone on a tiny disk: a change that does not fit leaves the old."""
+        subprocess.run("mount -t tmpfs -o size=64k,mode=0755 tmpfs /home/bob && "
+                       "chown 61001:61001 /home/bob", shell=True, check=True)
+        os.mkdir("/home/bob/lower", 0o700)
+        os.chown("/home/bob/lower", BOB, BOB)
+
+        def make():
+            reply = env.call("CreateVault", "sa{sv}h", "directory",
+                             dbus.Dictionary({"lower": "/home/bob/lower",
+                                              "mount_point": "/home/bob/open"}, signature="sv"),
+                             sealed("right"))
+            return str(reply[0])
+        path = as_user(BOB, make)
+        with open("/home/bob/fill", "wb") as file:
+            try:
+                while True:
+                    file.write(b"x" * 4096)
+                    file.flush()
+            except OSError:
+                pass
+        self.refused("NoSpace", vault_call, path, "ChangeSecret", "a{sv}hh", no_options(),
+                     sealed("right"), sealed("next"))
+        self.assertEqual([name for name in os.listdir("/home/bob/lower") if "new" in name], [])
+        os.unlink("/home/bob/fill")
+        vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("right"))
+
+
+class Directories(Case):
+    def make(self, uid=ALICE, lower="/home/alice/lower", mount_point="/home/alice/open", **more):
+        def call():
+            options = {"lower": lower, "mount_point": mount_point, **more}
+            return str(env.call("CreateVault", "sa{sv}h", "directory",
+                                dbus.Dictionary(options, signature="sv"), sealed("right"))[0])
+        return as_user(uid, call) if uid else call()
+
+    def test_own(self):
+        path = self.make(names=False, recovery=False)
+        self.assertEqual(str(env.get(path, "Kind")), "directory")
+        self.assertEqual(int(env.get(path, "OwnerUid")), ALICE)
+        self.assertEqual(len(env.get(path, "Slots")), 1)
+        as_user(ALICE, lambda: vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("right")))
+        plan = env.plans()[0]
+        self.assertEqual(plan["n_keys"], 1)
+        self.assertEqual(plan["plan"]["target"], "/home/alice/open")
+        env.kill_broker()
+        env.start_broker()
+        self.assertEqual(self.state(path), "mounted", "known after a restart")
+        for name in ("open", "/home/alice/open", "/home/alice/lower", path.split("/")[-1]):
+            name = name.replace("_2d", "-")
+            name = re.sub("^_3([0-9])", r"\1", name)
+            found = as_user(ALICE, lambda: str(env.call("ResolveVault", "s", name)))
+            self.assertEqual(found, path)
+
+    def test_of_others(self):
+        self.refused("NotAuthorized", self.make, lower="/home/bob/lower")
+        self.refused("UnsafePath", self.make, BOB, lower="/home", mount_point="/home/bob/m")
+        self.refused("NotAuthorized", self.make, BOB, lower="/home/bob/l", mount_point="/home/x")
+        self.assertFalse(os.path.exists("/home/bob/lower"))
+
+    def test_not_empty(self):
+        os.mkdir("/home/alice/lower", 0o700)
+        os.chown("/home/alice/lower", ALICE, ALICE)
+        open("/home/alice/lower/file", "w").close()
+        self.refused("AlreadyExists", self.make)
+        self.make(lower="/home/alice/lower2")
+        self.refused("AlreadyExists", self.make, lower="/home/alice/lower2")
+
+    def test_symlink_on_the_way(self):
+        as_user(ALICE, lambda: os.symlink("/home/bob", "/home/alice/link"))
+        self.refused("UnsafePath", self.make, lower="/home/alice/link/lower")
+
+
+class Authorization(Case):
+    def test_others_vault_is_not_there(self):
+        path, _, _ = create_home()
+        listed = as_user(BOB, lambda: [str(p) for p in env.call("ListVaults", "")])
+        self.assertEqual(listed, [])
+        self.assertEqual([str(p) for p in env.call("ListVaults", "")], [path])
+        self.refused("org.freedesktop.DBus.Error.UnknownObject", as_user, BOB,
+                     lambda: env.get(path, "State"))
+        objects = as_user(BOB, lambda: [str(p) for p in env.call(
+            "GetManagedObjects", "", interface="org.freedesktop.DBus.ObjectManager")])
+        self.assertEqual(objects, [])
+        self.refused("NotAuthorized", as_user, BOB,
+                     lambda: env.call("ResolveVault", "s", "alice"))
+        for member, signature, args in (("Unlock", "a{sv}h", ["right"]), ("Lock", "a{sv}", []),
+                                        ("ChangeSecret", "a{sv}hh", ["right", "x"])):
+            self.refused("NotAuthorized", as_user, BOB, lambda: vault_call(
+                path, member, signature, no_options(), *[sealed(text) for text in args]))
+
+    def test_polkit_yes(self):
+        path, _, _ = create_home()
+        env.control("PolicyKit1", "SetAnswer", "s", "yes")
+        as_user(BOB, lambda: vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("right")))
+        self.assertEqual(self.state(path), "mounted")
+        asked = env.control("PolicyKit1", "TakeAsked")
+        self.assertIn("org.ecryptfs.manage-others", asked)
+        self.assertIn("system-bus-name", asked)
+        self.assertNotIn("right", asked)
+
+    def test_create_home_asks(self):
+        def make():
+            return create_home("bob")[0]
+        self.refused("NotAuthorized", as_user, ALICE, make)
+        self.refused("NotAuthorized", as_user, BOB, make)
+        self.assertIn("org.ecryptfs.create-home", env.control("PolicyKit1", "TakeAsked"))
+        self.assertFalse(os.path.exists("/home/.ecryptfs"))
+        env.control("PolicyKit1", "SetAnswer", "s", "yes")
+        as_user(ALICE, make)
+
+    def test_caller_vanishes_while_asked(self):
+        path, _, _ = create_home()
+        env.control("PolicyKit1", "SetAnswer", "s", "wait")
+
+        def call_and_go():
+            bus = dbus.bus.BusConnection(env.address)
+            bus.call_async(NAME, path, VAULT, "Unlock", "a{sv}h",
+                           (no_options(), sealed("right")), None, None, require_main_loop=False)
+            bus.flush()
+            time.sleep(0.5)
+            bus.close()
+        as_user(BOB, call_and_go)
+        time.sleep(0.5)
+        env.control("PolicyKit1", "SetAnswer", "s", "yes")
+        time.sleep(2)
+        self.assertEqual(self.state(path), "locked")
+        self.assertIn('"cancelled": ', env.control("PolicyKit1", "TakeAsked"))
+
+    def test_root_only(self):
+        for member, signature, args in (
+                ("OpenSession", "sa{sv}ah", ("alice", no_options(), dbus.Array([], "h"))),
+                ("MarkLoginSecretStale", "s", ("alice",))):
+            self.refused("org.freedesktop.DBus.Error.AccessDenied", as_user, ALICE,
+                         lambda: env.call(member, signature, *args))
+
+    def test_in_flight(self):
+        path, _, _ = create_home()
+        env.control("PolicyKit1", "SetAnswer", "s", "wait")
+
+        def crowd():
+            bus = dbus.bus.BusConnection(env.address)
+            for _ in range(8):
+                bus.call_async(NAME, path, VAULT, "Lock", "a{sv}", (no_options(),), None, None,
+                               require_main_loop=False)
+            bus.flush()
+            time.sleep(0.3)
+            try:
+                vault_call(path, "Lock", "a{sv}", no_options(), bus=bus)
+                return "no error"
+            except Remote as error:
+                return error.name.removeprefix(ERROR)
+        self.assertEqual(as_user(BOB, crowd), "RateLimited")
+        env.control("PolicyKit1", "SetAnswer", "s", "no")
+        # Another user is not held up.
+        as_user(ALICE, lambda: env.call("ListVaults", ""))
+
+
+class BadInput(Case):
+    def fds(self):
+        """Everything that is no sealed memfd."""
+        reader, writer = os.pipe()
+        big = os.memfd_create("big", os.MFD_ALLOW_SEALING)
+        os.ftruncate(big, 1 << 30)
+        import fcntl
+        fcntl.fcntl(big, 1033, 0xe)
+        left, right = socket.socketpair()
+        files = {
+            "unsealed": secret("right", 0),
+            "partly sealed": secret("right", 0x2 | 0x4),
+            "1 GiB": big,
+            "pipe never written": reader,
+            "directory": os.open("/", os.O_RDONLY),
+            "file": os.open("/etc/passwd", os.O_RDONLY),
+            "O_PATH": os.open("/etc/passwd", os.O_PATH),
+            "null": os.open("/dev/null", os.O_RDWR),
+            "zero": os.open("/dev/zero", os.O_RDWR),
+            "socket": left.detach(),
+        }
+        self.sockets.append(right)
+        try:
+            master, slave = os.openpty()
+            os.close(master)
+            files["tty without its master"] = slave
+        except OSError:
+            pass
+        self.writer = writer
+        return files
+
+    def test_descriptors(self):
+        path, _, _ = create_home()
+        for what, fd in self.fds().items():
+            calls = {
+                "Unlock": lambda: vault_call(path, "Unlock", "a{sv}h", no_options(),
+                                             handle(fd, close=False)),
+                "ChangeSecret": lambda: vault_call(path, "ChangeSecret", "a{sv}hh", no_options(),
+                                                   sealed("right"), handle(fd, close=False)),
+                "StashSecret": lambda: env.call("StashSecret", "sh", "alice",
+                                                handle(fd, close=False)),
+                "CreateVault": lambda: env.call("CreateVault", "sa{sv}h", "home",
+                                                dbus.Dictionary({"user": "bob"}, signature="sv"),
+                                                handle(fd, close=False)),
+                "ChangeLoginSecret": lambda: env.call("ChangeLoginSecret", "shh", "alice",
+                                                      handle(fd, close=False), sealed("x")),
+                "OpenSession": lambda: env.call("OpenSession", "sa{sv}ah", "alice", no_options(),
+                                                dbus.Array([handle(fd, close=False)],
+                                                           signature="h")),
+            }
+            for member, call in calls.items():
+                with self.subTest(f"{member} with {what}"):
+                    begin = time.monotonic()
+                    self.refused("InvalidArgument", call)
+                    self.assertLess(time.monotonic() - begin, 5)
+            os.close(fd)
+        os.close(self.writer)
+        self.assertEqual(self.log_in("right"), "M")
+
+    def test_types(self):
+        path, _, _ = create_home()
+        invalid = "org.freedesktop.DBus.Error.InvalidArgs"
+        for target, interface, members in (
+                (MANAGER, NAME, ("ListVaults", "ResolveVault", "CreateVault", "OpenSession",
+                                 "StashSecret", "ChangeLoginSecret", "MarkLoginSecretStale",
+                                 "LockAll")),
+                (path, VAULT, ("Unlock", "Lock", "ChangeSecret"))):
+            for member in members:
+                for signature, args in (("t", (5,)), ("a{ss}", (dbus.Dictionary({"a": "b"}, "ss"),)),
+                                        ("ssss", ("a", "b", "c", "d")),
+                                        ("v", (dbus.Int32(1, variant_level=1),)),
+                                        ("ah", (dbus.Array([], "h"),))):
+                    with self.subTest(f"{member}({signature})"):
+                        self.refused(invalid, env.call, member, signature, *args, path=target,
+                                     interface=interface)
+                self.refused("org.freedesktop.DBus.Error.UnknownMethod", env.call, member + "X", "",
+                             path=target, interface=interface)
+
+    def test_options(self):
+        path, _, _ = create_home()
+
+        def options(**values):
+            return dbus.Dictionary(values, signature="sv")
+        for values in ({"slot": "1"}, {"nonsense": True}, {"mount_point": 5}, {"force": True},
+                       {"mount_point": "/x"}, {"slot": dbus.Int64(0)}):
+            with self.subTest(str(values)):
+                self.refused("InvalidArgument", vault_call, path, "Unlock", "a{sv}h",
+                             options(**values), sealed("right"))
+        self.refused("InvalidArgument", vault_call, path, "Unlock", "a{sv}h",
+                     options(**{f"o{i}": i for i in range(40)}), sealed("right"))
+        for kind, values in (
+                ("house", {}), ("home", {}), ("home", {"user": ""}), ("home", {"user": ".."}),
+                ("home", {"user": "a/b"}), ("home", {"user": "bob", "lower": "/x"}),
+                ("home", {"user": "bob", "name": "a\nb"}), ("home", {"user": "bob", "key_bytes": 16}),
+                ("home", {"user": "bob", "key_bytes": dbus.UInt32(65)}),
+                ("home", {"user": "bob", "cipher": "a,b"}),
+                ("home", {"user": "bob", "label": "x" * 300}),
+                ("directory", {"lower": "/home/bob/l"}),
+                ("directory", {"lower": "l", "mount_point": "/home/bob/m"}),
+                ("directory", {"lower": "/home/bob/../l", "mount_point": "/home/bob/m"}),
+                ("directory", {"lower": "/home//bob/l", "mount_point": "/home/bob/m"}),
+                ("directory", {"lower": "/home/bob/l/", "mount_point": "/home/bob/m"}),
+                ("directory", {"lower": "/" + "x" * 5000, "mount_point": "/home/bob/m"}),
+                ("directory", {"lower": "/", "mount_point": "/home/bob/m"})):
+            with self.subTest(f"{kind} {values}"):
+                self.refused("InvalidArgument", env.call, "CreateVault", "sa{sv}h", kind,
+                             dbus.Dictionary(values, signature="sv"), sealed("right"))
+        self.refused("InvalidArgument", env.call, "CreateVault", "sa{sv}h", "home",
+                     options(user="bob"), sealed(""))
+        self.assertFalse(os.path.exists("/home/.ecryptfs/bob"))
+
+    def test_unknown(self):
+        create_home()
+        for name in ("nothing", "/home/nothing", "/", "x" * 5000, "home-4294967295", "bob"):
+            with self.subTest(name[:20]):
+                with self.assertRaises(Remote) as caught:
+                    env.call("ResolveVault", "s", name)
+                self.assertIn(caught.exception.name.removeprefix(ERROR),
+                              ("NoSuchVault", "InvalidArgument"))
+        self.refused("org.freedesktop.DBus.Error.UnknownObject", vault_call,
+                     MANAGER + "/vault/home_2d9", "Lock", "a{sv}", no_options())
+        for user in ("", "..", "a/b", "a\nb", "x" * 300):
+            self.refused("InvalidArgument", env.call, "MarkLoginSecretStale", "s", user)
+            self.refused("InvalidArgument", env.call, "StashSecret", "sh", user, sealed("x"))
+        self.refused("InvalidArgument", env.call, "OpenSession", "sa{sv}ah", "alice", no_options(),
+                     array_of_secrets("1", "2", "3"))
+
+    def test_disconnect_during_operations(self):
+        path, _, _ = create_home()
+        for delay in (0.0, 0.05, 0.2, 0.5, 1.0, 1.5):
+            bus = dbus.bus.BusConnection(env.address)
+            bus.call_async(NAME, path, VAULT, "Unlock", "a{sv}h",
+                           (no_options(), sealed("right")), None, None, require_main_loop=False)
+            bus.call_async(NAME, MANAGER, NAME, "CreateVault", "sa{sv}h",
+                           ("home", dbus.Dictionary({"user": "bob"}, signature="sv"),
+                            sealed("right")), None, None, require_main_loop=False)
+            bus.flush()
+            time.sleep(delay)
+            bus.close()
+            time.sleep(2.5)
+            self.assertIn(self.state(path), ("locked", "mounted"))
+            if self.state(path) == "mounted":
+                vault_call(path, "Lock", "a{sv}", no_options())
+            # bob has a home that works, or none
+            message = self.log_in("right", user="bob")
+            self.assertIn(message, ("M", "N"))
+            if message == "M":
+                break
+
+    def test_garbage_on_worker_socket(self):
+        path, _, _ = create_home()
+        for message in (b"", b"x", b"[]", b"{}", b'{"op":"plan"}', b'{"op":"plan","id":5}',
+                        b'{"op":"plan","id":"home-61000"}', b'{"op":"mounted","id":"home-61000"}',
+                        b'{"op":"mounted","id":"nothing","engine":"ecfs"}',
+                        b'{"op":"x","id":"home-61000"}', b'{"op":"failed","id":"home-61000"}',
+                        b'{"op":"unmounted","id":"home-61000"}', b"\0" * 100000):
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            sock.connect(env.run + "/worker.socket")
+            sock.send(message)
+            sock.close()
+        self.assertEqual(self.state(path), "locked")
+        self.assertEqual(self.log_in("right"), "M")
+
+
+class Restart(Case):
+    def test_mounts_and_registrations(self):
+        path, _, _ = create_home()
+        vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("right"))
+        env.kill_broker()
+        env.start_broker()
+        env.call("ListVaults", "")
+        self.assertEqual(self.state(path), "mounted")
+        self.assertEqual(str(env.get(path, "Engine")), "ecfs")
+        time.sleep(3)
+        self.assertEqual(self.state(path), "mounted", "opened by hand: it stays open")
+
+    def test_session_that_ended_meanwhile(self):
+        path, _, _ = create_home()
+        self.assertEqual(self.log_in("right"), "M")
+        env.kill_broker()
+        self.sockets.pop().close()
+        env.start_broker()
+        self.wait_state(path, "locked", 10)
+
+    def test_helpers_gone(self):
+        path, _, _ = create_home()
+        for name in ("key-helper", "store"):
+            os.rename(f"{env.run}/{name}.socket", f"{env.run}/{name}.away")
+            try:
+                begin = time.monotonic()
+                message = self.log_in("right")
+                self.assertTrue(message.startswith("E DaemonUnavailable "), message)
+                self.assertLess(time.monotonic() - begin, 3)
+            finally:
+                os.rename(f"{env.run}/{name}.away", f"{env.run}/{name}.socket")
+        self.assertEqual(self.log_in("right"), "M")
+
+    def test_helper_hangs_or_lies(self):
+        """A store that does not answer costs its 10 s; one that answers nonsense, nothing."""
+        path, _, _ = create_home()
+        real = f"{env.run}/store.socket"
+        os.rename(real, real + ".away")
+        fake = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        fake.bind(real)
+        fake.listen(8)
+        try:
+            for answer in (b"nonsense", b"{}", b'{"found":"vault","uid":-5}', b"[]",
+                           b'{"error":5}', b'{"uid":61000,"found":"vault"}'):
+                thread = threading.Thread(target=self.answer_once, args=(fake, answer))
+                thread.start()
+                message = self.log_in("right")
+                thread.join()
+                with self.subTest(answer):
+                    self.assertTrue(message.startswith("E "), message)
+            begin = time.monotonic()
+            message = self.log_in("right")
+            self.assertTrue(message.startswith("E TimedOut "), message)
+            self.assertLess(time.monotonic() - begin, 12)
+        finally:
+            fake.close()
+            os.unlink(real)
+            os.rename(real + ".away", real)
+        self.assertEqual(self.log_in("right"), "M")
+
+    @staticmethod
+    def answer_once(fake, answer):
+        connection, _ = fake.accept()
+        connection.recv(131072)
+        connection.send(answer)
+        connection.close()
+
+
+class Secrets(Case):
+    def test_canary(self):
+        """No secret on the bus, in what the broker prints, or in its memory afterwards."""
+        canary = "canary-7f3a9c55e1-passphrase"
+        monitor = subprocess.Popen(["dbus-monitor", "--address", env.address, "--pcap"],
+                                   stdout=subprocess.PIPE)
+        time.sleep(0.5)
+        path, _, _ = create_home(text=canary)
+        self.assertEqual(self.log_in(canary), "M")
+        reply = env.call("ChangeLoginSecret", "shh", "alice", sealed(canary), sealed(canary + "2"))
+        self.assertEqual(session_end(reply.take())[0], "M")
+        self.assertTrue(self.log_in("x", user="bob") == "N")
+        monitor.terminate()
+        captured = monitor.communicate()[0]
+        self.assertGreater(len(captured), 1000, "the monitor saw nothing")
+        needle = canary.encode()
+        self.assertEqual(captured.count(needle), 0)
+        self.assertNotIn(canary, env.output())
+        hits = 0
+        pid = env.broker.pid
+        with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
+            for line in maps:
+                area, flags = line.split()[:2]
+                if not flags.startswith("r") or "[v" in line:
+                    continue
+                begin, end = (int(number, 16) for number in area.split("-"))
+                try:
+                    memory.seek(begin)
+                    hits += memory.read(end - begin).count(needle)
+                except OSError:
+                    pass
+        self.assertEqual(hits, 0, "the secret is still in the broker's memory")
+
+    def test_no_leaks(self):
+        """Descriptors and memory of the broker are where they were, 30 logins later."""
+        path, _, _ = create_home()
+
+        def count():
+            return len(os.listdir(f"/proc/{env.broker.pid}/fd"))
+
+        def cycle():
+            self.assertEqual(self.log_in("right"), "M")
+            self.sockets.pop().close()
+            self.wait_state(path, "locked")
+        cycle()
+        before = count()
+        for _ in range(5):
+            cycle()
+        self.assertEqual(count(), before)
+
+
+def main():
+    global env
+    if len(sys.argv) < 5:
+        sys.exit(__doc__)
+    enter_namespace()
+    programs = [os.path.abspath(path) for path in sys.argv[1:5]]
+    env = Environment(*programs)
+    result = None
+    try:
+        program = unittest.main(argv=sys.argv[:1] + sys.argv[5:], exit=False, verbosity=2)
+        result = program.result
+    finally:
+        if not result or not result.wasSuccessful():
+            print(env.output()[-20000:])
+        env.close()
+    sys.exit(0 if result.wasSuccessful() else 1)
+
+
+main()
