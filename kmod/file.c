@@ -269,6 +269,7 @@ static int reserve_below(struct inode *inode, loff_t offset, loff_t len)
 	lower = ecfs_lower_file(ei);
 	if (!lower)
 		return -EIO;
+	set_bit(ECFS_I_RESERVED, &ei->flags);
 	err = vfs_fallocate(lower, FALLOC_FL_KEEP_SIZE, ei->header_len + from, to - from);
 	fput(lower);
 	return err;

@@ -77,7 +77,10 @@ static void setup_new(struct inode *inode, struct dentry *lower_dentry)
 	struct inode *lower = ecfs_lower_inode(inode);
 
 	inode->i_generation = lower->i_generation;
-	cache_no_acl(inode);		/* the lower inode's are the ones that count */
+#ifdef CONFIG_FS_POSIX_ACL
+	inode->i_acl = ACL_DONT_CACHE;	/* the lower inode's are the ones that count */
+	inode->i_default_acl = ACL_DONT_CACHE;
+#endif
 	ecfs_copy_attr(inode);
 	switch (lower->i_mode & S_IFMT) {
 	case S_IFREG:
@@ -435,16 +438,29 @@ static int permission(ecfs_idmap_t *idmap, struct inode *inode, int mask)
 	return err;
 }
 
+/*
+ * Blocks of the content alone. Metadata in the xattr can take a block of its own below, for which
+ * nothing but the sum tells.
+ */
+static u64 own_blocks(const struct ecfs_inode *ei, u64 blocks, loff_t size)
+{
+	u64 data = round_up(size, ECFMT_EXTENT_LEN) / 512;
+	u64 one = i_blocksize(ei->lower) / 512;
+
+	if (ei->place == ECFMT_PLACE_XATTR)
+		return blocks >= data + one ? blocks - one : blocks;
+	return blocks - min_t(u64, blocks, ei->header_len / 512);
+}
+
 static void own_size(const struct path *path, struct inode *inode, struct kstat *stat)
 {
 	const struct ecfs_inode *ei = ecfs_i(inode);
-	u64 header_blocks = ei->header_len / 512;
 	size_t len;
 	char *target;
 
 	if (S_ISREG(inode->i_mode)) {
 		stat->size = i_size_read(inode);
-		stat->blocks -= min_t(u64, stat->blocks, header_blocks);
+		stat->blocks = own_blocks(ei, stat->blocks, stat->size);
 	} else if (S_ISLNK(inode->i_mode)) {
 		target = read_target(path->dentry, &len);
 		if (IS_ERR(target))
@@ -487,7 +503,10 @@ static int trim_below(struct inode *inode, u64 lower_len)
 	struct file *lower;
 	int err;
 
-	if (i_size_read(ei->lower) <= lower_len)
+	if (i_size_read(ei->lower) < lower_len)
+		return 0;
+	if (i_size_read(ei->lower) == lower_len &&
+	    !test_and_clear_bit(ECFS_I_RESERVED, &ei->flags))
 		return 0;
 	lower = ecfs_lower_file(ei);
 	if (!lower)
@@ -499,6 +518,7 @@ static int trim_below(struct inode *inode, u64 lower_len)
 	return err;
 }
 
+/* Also for the size that it has: that gives back what was reserved behind it. */
 static int truncate_down(struct inode *inode, loff_t size)
 {
 	struct ecfs_inode *ei = ecfs_i(inode);
@@ -554,10 +574,10 @@ int ecfs_truncate(struct inode *inode, loff_t size)
 {
 	loff_t old_size = i_size_read(inode);
 
-	if (size == old_size)
-		return 0;
 	if (ecfs_i(inode)->kind != ECFS_KIND_CRYPT)
 		return truncate_raw(inode, size);
+	if (size == old_size && !test_bit(ECFS_I_RESERVED, &ecfs_i(inode)->flags))
+		return 0;
 	return size > old_size ? ecfs_grow(inode, size) : truncate_down(inode, size);
 }
 

@@ -108,6 +108,8 @@ struct file *ecfs_lower_open(struct ecfs_sb *sbi, struct dentry *lower_dentry, i
 	const struct cred *old;
 	struct file *file;
 
+	if (d_is_negative(lower_dentry))
+		return ERR_PTR(-ESTALE);
 	old = override_creds(sbi->cred);
 	file = dentry_open(&path, flags | O_NOATIME | O_LARGEFILE, sbi->cred);
 	revert_creds(old);

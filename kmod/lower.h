@@ -71,6 +71,10 @@ out:
 	return err;
 }
 
+/*
+ * The second reference keeps the dentry positive: whoever has the file open, or stands in the
+ * directory, goes on through it.
+ */
 static inline int ecfs_do_unlink(struct super_block *sb, struct dentry *lower, bool dir)
 {
 	struct vfsmount *mnt = ecfs_sb(sb)->lower_mnt;
@@ -82,6 +86,7 @@ static inline int ecfs_do_unlink(struct super_block *sb, struct dentry *lower, b
 	err = ecfs_start_change(lower, &parent);
 	if (err)
 		goto out;
+	dget(lower);
 	if (d_is_negative(lower))
 		err = -ENOENT;
 	else if (dir)
@@ -89,6 +94,7 @@ static inline int ecfs_do_unlink(struct super_block *sb, struct dentry *lower, b
 	else
 		err = vfs_unlink(ECFS_NOP_IDMAP, d_inode(parent), lower, ECFS_DELEG);
 	ecfs_end_change(parent);
+	dput(lower);
 out:
 	mnt_drop_write(mnt);
 	return err;

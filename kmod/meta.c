@@ -107,6 +107,7 @@ static void peek_header(struct inode *inode, const struct found *found)
 	u64 size;
 
 	if (!ecfmt_header_get(found->buf, found->len, found->place, &header)) {
+		ei->place = found->place;
 		ei->header_len = header.header_len;
 		size = header.size;
 	} else if (ecfmt_size_get(found->buf, found->len, &size)) {

@@ -12,6 +12,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
+#include <linux/string.h>
 
 static struct kmem_cache *inode_cache;
 
@@ -192,6 +193,28 @@ static void kill_sb(struct super_block *sb)
 	ecfs_sb_free(sbi);
 }
 
+/*
+ * The mount worker names the source by a descriptor, because the path could be swapped under it.
+ * The mount table is for people: it shows where that led to.
+ */
+static void name_source(struct fs_context *fc, const struct path *path)
+{
+	char *buf, *name;
+
+	if (!str_has_prefix(fc->source, "/proc/self/fd/"))
+		return;
+	buf = kmalloc(PATH_MAX, GFP_KERNEL);
+	if (!buf)
+		return;
+	name = d_path(path, buf, PATH_MAX);
+	name = IS_ERR(name) ? NULL : kstrdup(name, GFP_KERNEL);
+	kfree(buf);
+	if (name) {
+		kfree(fc->source);
+		fc->source = name;
+	}
+}
+
 /* Pins the lower directory by a mount of our own, which no umount elsewhere takes away. */
 static int pin_lower(struct super_block *sb, struct fs_context *fc)
 {
@@ -227,6 +250,7 @@ static int pin_lower(struct super_block *sb, struct fs_context *fc)
 		sb->s_flags |= SB_RDONLY;
 	sbi->lower_mnt = mnt;
 	sbi->lower_root = mnt->mnt_root;
+	name_source(fc, &path);
 out:
 	path_put(&path);
 	return err;

@@ -108,6 +108,7 @@ struct ecfs_fek {
 
 enum ecfs_inode_flag {
 	ECFS_I_TIMES,		/* mtime is newer here than below */
+	ECFS_I_RESERVED,	/* fallocate() kept blocks behind the end of the lower file */
 	ECFS_I_WARNED,		/* the log has a line about this inode's header */
 };
 

@@ -5,6 +5,9 @@
  */
 #include "kmod/lower.h"
 
+#include <linux/mm.h>
+#include <linux/slab.h>
+
 static bool is_ours(const char *name)
 {
 	return !strcmp(name, ECFMT_XATTR_NAME);
@@ -84,12 +87,27 @@ static ssize_t cut_ours(char *list, ssize_t len)
 	return len;
 }
 
-/* A size query (size 0) may answer with our name counted in: it is an upper bound. */
+/* The whole list is fetched also when only its length is asked for: ours must not count. */
 ssize_t ecfs_listxattr(struct dentry *dentry, char *list, size_t size)
 {
-	ssize_t len = vfs_listxattr(ecfs_lower_dentry(dentry), list, size);
+	struct dentry *lower = ecfs_lower_dentry(dentry);
+	ssize_t len = vfs_listxattr(lower, NULL, 0);
+	char *all;
 
-	if (len > 0 && size)
-		len = cut_ours(list, len);
+	if (len <= 0)
+		return len;
+	all = kvmalloc(len, GFP_KERNEL);
+	if (!all)
+		return -ENOMEM;
+	len = vfs_listxattr(lower, all, len);
+	if (len > 0)
+		len = cut_ours(all, len);
+	if (len > 0 && size) {
+		if (len > size)
+			len = -ERANGE;
+		else
+			memcpy(list, all, len);
+	}
+	kvfree(all);
 	return len;
 }
