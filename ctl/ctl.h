@@ -91,7 +91,8 @@ json_int_t ctl_vault_number(const json_t *vault, const char *key);
 
 /* report.c */
 /* One error line: "ecryptfsctl: cannot DOING WHAT: why. Hint". Returns the exit code of r.
- * text may be NULL: the sentence of r. what may be NULL or "": the home of the caller. */
+ * text may be NULL: the sentence of r. what may be NULL or "": the home of the caller. A text
+ * that ends in a full stop is the whole line. */
 int ctl_fail(const struct ctl *ctl, int r, const char *doing, const char *what, const char *text);
 /* Wrong usage: exit code 2. */
 __attribute__((format(printf, 2, 3)))

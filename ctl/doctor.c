@@ -381,8 +381,7 @@ static bool is_ecryptfs_key(const char *line)
 
 	if (sscanf(line, "%*s %*s %*s %*s %*s %*s %*s %31s %255[^\n]", type, description) != 2)
 		return false;
-	if (strcmp(type, "user") && strcmp(type, "encrypte") && strcmp(type, "encrypted") &&
-	    strcmp(type, "logon"))
+	if (strcmp(type, "user") && strcmp(type, "encrypted") && strcmp(type, "logon"))
 		return false;
 	return is_signature(description);
 }

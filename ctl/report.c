@@ -52,7 +52,7 @@ static const char *own_sentence(int r)
 	}
 }
 
-/* Clauses and sentences alike end in one full stop. */
+/* What a clause lacks to be a sentence. */
 static const char *full_stop(const char *text)
 {
 	size_t len = strlen(text);
@@ -69,8 +69,12 @@ int ctl_fail(const struct ctl *ctl, int r, const char *doing, const char *what, 
 		text = own_sentence(r);
 	if (!what || !what[0])
 		what = "your home";
-	fprintf(stderr, "ecryptfsctl: cannot %s %s: %s%s%s%s\n", doing, what, text,
-		full_stop(text), advice[0] ? " " : "", advice);
+	/* A sentence of the broker's has subject and advice; a clause gets both here. */
+	if (full_stop(text)[0])
+		fprintf(stderr, "ecryptfsctl: cannot %s %s: %s.%s%s\n", doing, what, text,
+			advice[0] ? " " : "", advice);
+	else
+		fprintf(stderr, "ecryptfsctl: %s\n", text);
 	if (ctl->json != CTL_JSON_OFF) {
 		error = json_pack("{s:{s:s, s:s, s:i}}", "error",
 				  "name", ec_error_bus_name(r) + strlen(EC_ERROR_PREFIX),

@@ -38,11 +38,13 @@ char *ctl_absolute_path(const char *path)
 
 char *ctl_designator(const char *arg)
 {
+	char *path = NULL;
+
 	if (!arg)
 		return strdup("");
 	if (strchr(arg, '/'))
-		return ctl_absolute_path(arg);
-	return strdup(arg);
+		path = ctl_absolute_path(arg);
+	return path ? path : strdup(arg);	/* a name may have a slash in it */
 }
 
 int ctl_resolve(struct ctl *ctl, const char *doing, const char *arg, char **ret_path)
