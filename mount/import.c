@@ -58,8 +58,11 @@ static bool cancelled(const struct ec_import *import)
 	return import->cancelled && import->cancelled(import->userdata);
 }
 
-/* The directory that path stands in, for reading; it must be root's alone. */
-static int open_parent(const char *path, int *ret_fd, struct ec_why *why)
+/*
+ * The directory that path stands in, for reading. Root's, or owner's: what happens in the latter
+ * is checked as it is done (mount/placeholder.h).
+ */
+static int open_parent(const char *path, uid_t owner, int *ret_fd, struct ec_why *why)
 {
 	char parent[PATH_MAX];
 	_cleanup_close_ int fd = -1;
@@ -73,8 +76,9 @@ static int open_parent(const char *path, int *ret_fd, struct ec_why *why)
 		return r;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (st.st_uid != 0 || st.st_mode & 02)
-		return ec_why_set(why, -ELOOP, "%s can be changed by others than root", parent);
+	if ((st.st_uid != 0 && st.st_uid != owner) || st.st_mode & 02)
+		return ec_why_set(why, -ELOOP, "%s can be changed by others than %s", parent,
+				  owner ? "root and the owner of the home" : "root");
 	return ec_pin_reopen(fd, ret_fd);
 }
 
@@ -119,9 +123,9 @@ static int open_places(const struct ec_import *import, struct places *places,
 {
 	int r;
 
-	r = open_parent(import->plan->source, &places->base, why);
+	r = open_parent(import->plan->source, import->plan->owner, &places->base, why);
 	if (r == 0)
-		r = open_parent(import->plan->import, &places->home_parent, why);
+		r = open_parent(import->plan->import, 0, &places->home_parent, why);
 	if (r == 0)
 		r = group_of_vault(import, &places->placeholder.gid);
 	if (r < 0)
@@ -259,7 +263,7 @@ void ec_import_clean_up(const char *staging, const char *id)
 static int check_vault_empty(int root, struct ec_why *why)
 {
 	struct ec_tree_counts counts;
-	int r = ec_tree_count(root, &counts, why);
+	int r = ec_tree_count(root, NULL, &counts, why);
 
 	if (r == 0 && counts.files)
 		return ec_why_set(why, -EEXIST, "the vault has %" PRIu64 " files already, of an import that was interrupted perhaps",
@@ -273,11 +277,30 @@ static int close_to_others(int root)
 	return fchmod(root, 0700) < 0 ? -errno : 0;
 }
 
+/* For work that may take hours: the broker gives a worker up that it hears nothing of. */
+struct pulse {
+	const struct ec_import *import;
+	const char *doing;
+};
+
+static int beat(void *userdata)
+{
+	const struct pulse *pulse = userdata;
+
+	if (cancelled(pulse->import))
+		return -ECANCELED;
+	tell(pulse->import, "%s", pulse->doing);
+	return 0;
+}
+
 /* Runs work on the staged vault. A fresh mount each time: nothing is read from the cache above. */
 static int with_vault(const struct ec_import *import, struct places *places,
-		      int (*work)(struct places *places, int root, struct ec_why *why),
-		      struct ec_why *why)
+		      int (*work)(struct places *places, int root, struct ec_tree_watch *watch,
+				  struct ec_why *why),
+		      const char *doing, struct ec_why *why)
 {
+	struct pulse pulse = { .import = import, .doing = doing };
+	struct ec_tree_watch watch = { .tick = beat, .userdata = &pulse };
 	_cleanup_close_ int root = -1;
 	int r, r2;
 
@@ -286,56 +309,61 @@ static int with_vault(const struct ec_import *import, struct places *places,
 		ec_import_clean_up(import->staging, import->id);
 		return r;
 	}
-	r = work(places, root, why);
+	r = work(places, root, doing ? &watch : NULL, why);
 	r2 = unstage(import, &root, why);
-	if (r == 0 && cancelled(import))
+	if (r == 0 && doing && cancelled(import))
 		r = -ECANCELED;
 	return r < 0 ? r : r2;
 }
 
-static int copy_work(struct places *places, int root, struct ec_why *why)
+static int copy_work(struct places *places, int root, struct ec_tree_watch *watch,
+		     struct ec_why *why)
 {
 	int r = check_vault_empty(root, why);
 
 	if (r < 0)
 		return r;
 	places->copied = true;
-	r = ec_tree_copy(places->home, root, why);
+	r = ec_tree_copy(places->home, root, watch, why);
 	return r < 0 ? r : close_to_others(root);
 }
 
-static int compare_work(struct places *places, int root, struct ec_why *why)
+static int compare_work(struct places *places, int root, struct ec_tree_watch *watch,
+		        struct ec_why *why)
 {
 	struct ec_tree_counts counts;
 
-	return ec_tree_compare(places->home, root, &counts, why);
+	return ec_tree_compare(places->home, root, watch, &counts, why);
 }
 
-static int remove_work(struct places *places, int root, struct ec_why *why)
+static int remove_work(struct places *places, int root, struct ec_tree_watch *watch,
+		       struct ec_why *why)
 {
-	return ec_tree_remove_contents(root, why);
+	return ec_tree_remove_contents(root, watch, why);
 }
 
 static int import_files(const struct ec_import *import, struct places *places,
 			struct ec_why *why)
 {
+	struct pulse pulse = { .import = import, .doing = "counting files" };
+	struct ec_tree_watch watch = { .tick = beat, .userdata = &pulse };
 	struct ec_tree_counts counts;
+	char doing[80];
 	int r;
 
 	r = check_no_mounts(import, places, why);
 	if (r == 0)
-		r = ec_tree_count(places->home, &counts, why);
+		r = ec_tree_count(places->home, &watch, &counts, why);
 	if (r == 0)
 		r = check_space(places, &counts, why);
 	if (r < 0 || !counts.files)
 		return r;
-	tell(import, "copying %" PRIu64 " files, %" PRIu64 " MiB", counts.files,
-	     counts.bytes >> 20);
-	r = with_vault(import, places, copy_work, why);
+	snprintf(doing, sizeof(doing), "copying %" PRIu64 " files, %" PRIu64 " MiB", counts.files,
+		 counts.bytes >> 20);
+	r = with_vault(import, places, copy_work, doing, why);
 	if (r < 0)
 		return r;
-	tell(import, "comparing the copy with the files");
-	return with_vault(import, places, compare_work, why);
+	return with_vault(import, places, compare_work, "comparing the copy with the files", why);
 }
 
 static int swap(struct places *places, struct ec_why *why)
@@ -374,7 +402,7 @@ int ec_import_run(const struct ec_import *import, struct ec_why *why)
 	if (r < 0) {
 		ec_placeholder_discard(&places.placeholder);
 		if (places.copied)
-			with_vault(import, &places, remove_work, NULL);
+			with_vault(import, &places, remove_work, NULL, NULL);
 	}
 	return r;
 }

@@ -6,10 +6,12 @@
 #include "mount/placeholder.h"
 
 #include "lib/cleanup.h"
+#include "mount/mount-table.h"
 #include "mount/pin.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -99,7 +101,28 @@ int ec_placeholder_discard(const struct ec_placeholder *ph)
 	return remove_stale(ph);
 }
 
-int ec_placeholder_prepare(const struct ec_placeholder *ph, struct ec_why *why)
+/* What mkdirat() made, and not what USER may have put in its place since. */
+static int open_new(struct ec_placeholder *ph, int *ret_fd)
+{
+	_cleanup_close_ int dir = openat(ph->base_fd, KEPT, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+					 O_CLOEXEC);
+	bool no_files = false;
+	struct stat st;
+	int r;
+
+	if (dir < 0 || fstat(dir, &st) < 0)
+		return -errno;
+	r = ec_pin_holds_no_files(dir, &no_files);
+	if (r < 0)
+		return r;
+	if (st.st_uid != geteuid() || (st.st_mode & 077) || st.st_nlink > 2 || !no_files)
+		return -ESTALE;
+	ph->ino = st.st_ino;
+	*ret_fd = ec_take_fd(&dir);
+	return 0;
+}
+
+int ec_placeholder_prepare(struct ec_placeholder *ph, struct ec_why *why)
 {
 	_cleanup_close_ int dir = -1;
 	int r;
@@ -109,8 +132,9 @@ int ec_placeholder_prepare(const struct ec_placeholder *ph, struct ec_why *why)
 		return explain_kept(r, why);
 	if (mkdirat(ph->base_fd, KEPT, 0700) < 0)
 		return ec_why_set(why, -errno, "%s: %s", KEPT, strerror(errno));
-	dir = openat(ph->base_fd, KEPT, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	r = dir < 0 ? -errno : fill(dir, ph);
+	r = open_new(ph, &dir);
+	if (r == 0)
+		r = fill(dir, ph);
 	if (r == 0 && fsync(ph->base_fd) < 0)
 		r = -errno;
 	if (r < 0) {
@@ -125,22 +149,35 @@ static int sync_both(const struct ec_placeholder *ph)
 	return fsync(ph->base_fd) < 0 || fsync(ph->home_parent_fd) < 0 ? -errno : 0;
 }
 
-int ec_placeholder_swap(const struct ec_placeholder *ph, ino_t old_home, struct ec_why *why)
+static bool is_directory(int dir, const char *name, ino_t ino)
 {
 	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+	       st.st_ino == ino;
+}
+
+static int exchange(const struct ec_placeholder *ph)
+{
+	return renameat2(ph->base_fd, KEPT, ph->home_parent_fd, ph->home_name,
+			 RENAME_EXCHANGE) < 0 ? -errno : 0;
+}
+
+int ec_placeholder_swap(const struct ec_placeholder *ph, ino_t old_home, struct ec_why *why)
+{
 	int r;
 
-	if (fstatat(ph->home_parent_fd, ph->home_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return ec_why_set(why, -errno, "%s: %s", ph->home_name, strerror(errno));
-	if (!S_ISDIR(st.st_mode) || st.st_ino != old_home)
+	if (!is_directory(ph->home_parent_fd, ph->home_name, old_home) ||
+	    !is_directory(ph->base_fd, KEPT, ph->ino))
 		return ec_why_set(why, -ESTALE, "%s was replaced by something else meanwhile",
 				  ph->home_name);
-	if (renameat2(ph->base_fd, KEPT, ph->home_parent_fd, ph->home_name, RENAME_EXCHANGE) < 0)
-		return ec_why_set(why, -errno, "%s cannot be exchanged: %s", ph->home_name,
-				  strerror(errno));
-	r = sync_both(ph);
+	r = exchange(ph);
+	if (r < 0)
+		return ec_why_set(why, r, "%s cannot be exchanged: %s", ph->home_name, strerror(-r));
+	/* USER may have been quicker with the name in the base directory. */
+	r = is_directory(ph->home_parent_fd, ph->home_name, ph->ino) ? sync_both(ph) : -ESTALE;
 	if (r < 0) {
-		renameat2(ph->base_fd, KEPT, ph->home_parent_fd, ph->home_name, RENAME_EXCHANGE);
+		exchange(ph);
 		return ec_why_set(why, r, "%s was exchanged and back again: %s", ph->home_name,
 				  strerror(-r));
 	}
@@ -152,6 +189,10 @@ int ec_placeholder_move(const struct ec_placeholder *ph, struct ec_why *why)
 	if (renameat2(ph->base_fd, KEPT, ph->home_parent_fd, ph->home_name, RENAME_NOREPLACE) < 0)
 		return ec_why_set(why, -errno, "%s cannot be made: %s", ph->home_name,
 				  strerror(errno));
+	if (!is_directory(ph->home_parent_fd, ph->home_name, ph->ino)) {
+		renameat2(ph->home_parent_fd, ph->home_name, ph->base_fd, KEPT, RENAME_NOREPLACE);
+		return ec_why_set(why, -ESTALE, "%s was replaced by something else meanwhile", KEPT);
+	}
 	return sync_both(ph);
 }
 
@@ -163,21 +204,25 @@ int ec_placeholder_drop_empty(const struct ec_placeholder *ph)
 int ec_placeholder_probe(const struct ec_placeholder *ph, struct ec_why *why)
 {
 	static const char *const names[] = { PROBE "-a", PROBE "-b" };
-	int r = 0;
+	uint64_t base_mount, home_mount;
+	int dir = ph->home_parent_fd, r;
 	size_t i;
 
-	/* One in each of the two directories: that shows two filesystems, too. */
-	const int dirs[] = { ph->base_fd, ph->home_parent_fd };
-
-	for (i = 0; i < 2; i++)
-		if (mkdirat(dirs[i], names[i], 0700) < 0 && errno != EEXIST)
+	r = ec_mount_id_at(ph->base_fd, "", &base_mount, NULL);
+	if (r == 0)
+		r = ec_mount_id_at(dir, "", &home_mount, NULL);
+	if (r == 0 && base_mount != home_mount)
+		r = -EXDEV;
+	/* In root's directory: whatever USER does in the other one, this is undone again. */
+	for (i = 0; r == 0 && i < 2; i++)
+		if (mkdirat(dir, names[i], 0700) < 0 && errno != EEXIST)
 			r = -errno;
-	if (r == 0 && renameat2(dirs[0], names[0], dirs[1], names[1], RENAME_EXCHANGE) < 0)
+	if (r == 0 && renameat2(dir, names[0], dir, names[1], RENAME_EXCHANGE) < 0)
 		r = errno == EINVAL || errno == ENOSYS ? -EOPNOTSUPP : -errno;
 	for (i = 0; i < 2; i++)
-		unlinkat(dirs[i], names[i], AT_REMOVEDIR);
+		unlinkat(dir, names[i], AT_REMOVEDIR);
 	if (r < 0)
-		return ec_why_set(why, r, "this filesystem cannot exchange two directories (%s), so the home cannot be moved safely",
+		return ec_why_set(why, r, "the home cannot be exchanged with a directory beside it: %s",
 				  strerror(-r));
 	return 0;
 }

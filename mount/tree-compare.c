@@ -38,6 +38,7 @@ struct comparison {
 	uint8_t *buf_a;		/* CHUNK_LEN each */
 	uint8_t *buf_b;
 	struct ec_tree_counts counts;
+	struct ec_tree_watch *watch;
 	struct ec_why *why;
 };
 
@@ -238,6 +239,7 @@ static int compare_content(struct comparison *cmp, int dir_a, int dir_b, const c
 	_cleanup_close_ int a = openat(dir_a, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_close_ int b = openat(dir_b, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	ssize_t n_a, n_b;
+	int r;
 
 	if (a < 0 || b < 0)
 		return failed(cmp, -errno);
@@ -249,8 +251,9 @@ static int compare_content(struct comparison *cmp, int dir_a, int dir_b, const c
 		if (n_a != n_b || memcmp(cmp->buf_a, cmp->buf_b, (size_t)n_a))
 			return differs(cmp, "content");
 		cmp->counts.bytes += (uint64_t)n_a;
-	} while (n_a == CHUNK_LEN);
-	return 0;
+		r = ec_tree_watch_poll(cmp->watch);
+	} while (r == 0 && n_a == CHUNK_LEN);
+	return r;
 }
 
 static int compare_symlinks(struct comparison *cmp, int dir_a, int dir_b, const char *name)
@@ -323,7 +326,9 @@ static int compare_entry(struct comparison *cmp, int dir_a, int dir_b, const cha
 	if (fstatat(dir_a, name, &a, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    fstatat(dir_b, name, &b, AT_SYMLINK_NOFOLLOW) < 0)
 		return failed(cmp, -errno);
-	r = compare_stat(cmp, &a, &b);
+	r = ec_tree_watch_poll(cmp->watch);
+	if (r == 0)
+		r = compare_stat(cmp, &a, &b);
 	if (r == 0)
 		r = compare_links(cmp, &a, &b);
 	if (r == 0)
@@ -395,11 +400,13 @@ static int compare_roots(struct comparison *cmp, int a, int b)
 	return compare_xattrs(cmp, a, b, ".");
 }
 
-int ec_tree_compare(int a, int b, struct ec_tree_counts *ret_counts, struct ec_why *why)
+int ec_tree_compare(int a, int b, struct ec_tree_watch *watch,
+		    struct ec_tree_counts *ret_counts, struct ec_why *why)
 {
 	struct comparison cmp = {
 		.buf_a = malloc(CHUNK_LEN),
 		.buf_b = malloc(CHUNK_LEN),
+		.watch = watch,
 		.why = why,
 	};
 	int r = -ENOMEM;

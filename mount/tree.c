@@ -7,14 +7,31 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define COPY_PROGRAM "/usr/bin/cp"
 #define DEPTH_MAX 512u
+
+int ec_tree_watch_poll(struct ec_tree_watch *watch)
+{
+	struct timespec ts;
+	uint64_t now_ms;
+
+	if (!watch)
+		return 0;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	if (now_ms < watch->next_ms)
+		return 0;
+	watch->next_ms = now_ms + EC_TREE_TICK_MS;
+	return watch->tick(watch->userdata);
+}
 
 typedef int (*visit_fn)(int dir, const char *name, const struct stat *st, void *userdata);
 
@@ -25,7 +42,7 @@ static int fail_at(struct ec_why *why, int r, const char *name)
 
 /* Children first. Directories of another filesystem than dev are visited, not entered. */
 static int walk(int fd, dev_t dev, unsigned int depth, visit_fn visit, void *userdata,
-		struct ec_why *why)
+		struct ec_tree_watch *watch, struct ec_why *why)
 {
 	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
@@ -54,8 +71,10 @@ static int walk(int fd, dev_t dev, unsigned int depth, visit_fn visit, void *use
 							 O_NOFOLLOW | O_CLOEXEC);
 
 			r = sub < 0 ? fail_at(why, -errno, name) :
-			    walk(sub, dev, depth + 1, visit, userdata, why);
+			    walk(sub, dev, depth + 1, visit, userdata, watch, why);
 		}
+		if (r == 0)
+			r = ec_tree_watch_poll(watch);
 		if (r == 0) {
 			r = visit(fd, name, &st, userdata);
 			if (r < 0)
@@ -68,13 +87,14 @@ static int walk(int fd, dev_t dev, unsigned int depth, visit_fn visit, void *use
 	return r;
 }
 
-static int walk_root(int fd, visit_fn visit, void *userdata, struct ec_why *why)
+static int walk_root(int fd, visit_fn visit, void *userdata, struct ec_tree_watch *watch,
+		     struct ec_why *why)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	return walk(fd, st.st_dev, 0, visit, userdata, why);
+	return walk(fd, st.st_dev, 0, visit, userdata, watch, why);
 }
 
 static int visit_count(int dir, const char *name, const struct stat *st, void *userdata)
@@ -87,10 +107,11 @@ static int visit_count(int dir, const char *name, const struct stat *st, void *u
 	return 0;
 }
 
-int ec_tree_count(int fd, struct ec_tree_counts *ret, struct ec_why *why)
+int ec_tree_count(int fd, struct ec_tree_watch *watch, struct ec_tree_counts *ret,
+		  struct ec_why *why)
 {
 	struct ec_tree_counts counts = { 0 };
-	int r = walk_root(fd, visit_count, &counts, why);
+	int r = walk_root(fd, visit_count, &counts, watch, why);
 
 	if (r == 0)
 		*ret = counts;
@@ -104,9 +125,9 @@ static int visit_remove(int dir, const char *name, const struct stat *st, void *
 	return 0;
 }
 
-int ec_tree_remove_contents(int fd, struct ec_why *why)
+int ec_tree_remove_contents(int fd, struct ec_tree_watch *watch, struct ec_why *why)
 {
-	return walk_root(fd, visit_remove, NULL, why);
+	return walk_root(fd, visit_remove, NULL, watch, why);
 }
 
 /*
@@ -139,25 +160,58 @@ static void exec_cp(int from, int to, int err)
 	_exit(127);
 }
 
-/* Keeps the first words, drains the rest, so that cp never blocks on a full pipe. */
-static void read_words(int fd, char *ret, size_t ret_len)
+/* Words of cp: the first ones are kept, the rest is drained, so that it never blocks. */
+struct words {
+	char text[700];
+	size_t used;
+};
+
+/* 1 at the end of the pipe, 0 if there may be more. */
+static int read_words(int fd, struct words *words)
 {
 	char chunk[512];
-	size_t used = 0;
-	ssize_t n;
+	size_t fits = sizeof(words->text) - 1 - words->used;
+	ssize_t n = read(fd, chunk, sizeof(chunk));
 
-	while ((n = read(fd, chunk, sizeof(chunk))) > 0 || (n < 0 && errno == EINTR)) {
-		size_t fits = n < 0 ? 0 : (size_t)n;
+	if (n < 0)
+		return errno == EINTR || errno == EAGAIN ? 0 : 1;
+	if ((size_t)n < fits)
+		fits = (size_t)n;
+	memcpy(words->text + words->used, chunk, fits);
+	words->used += fits;
+	return n == 0;
+}
 
-		if (fits > ret_len - 1 - used)
-			fits = ret_len - 1 - used;
-		memcpy(ret + used, chunk, fits);
-		used += fits;
+/* Until cp has closed its end. A watch that says no ends cp, and what it says is returned. */
+static int watch_child(pid_t pid, int fd, struct ec_tree_watch *watch, struct words *words)
+{
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+	int r = 0;
+
+	for (;;) {
+		int n;
+
+		if (r == 0) {
+			r = ec_tree_watch_poll(watch);
+			if (r < 0)
+				kill(pid, SIGKILL);
+		}
+		n = poll(&pollfd, 1, 1000);
+		if (n > 0 && read_words(fd, words))
+			return r;
+		if (n < 0 && errno != EINTR)
+			return -errno;
 	}
-	ret[used] = 0;
-	for (used = 0; ret[used]; used++)
-		if (ret[used] == '\n')
-			ret[used] = ret[used + 1] ? ';' : 0;
+}
+
+static void one_line(struct words *words)
+{
+	char *c;
+
+	words->text[words->used] = 0;
+	for (c = words->text; *c; c++)
+		if (*c == '\n')
+			*c = c[1] ? ';' : 0;
 }
 
 /* Names without the way that only the child knew them by. */
@@ -187,10 +241,10 @@ static int explain_copy(int status, const char *words, struct ec_why *why)
 	return ec_why_set(why, r, "copying failed: %s", words[0] ? words : "cp gave no reason");
 }
 
-int ec_tree_copy(int from, int to, struct ec_why *why)
+int ec_tree_copy(int from, int to, struct ec_tree_watch *watch, struct ec_why *why)
 {
-	char words[700];
-	int err[2], status;
+	struct words words = { .used = 0 };
+	int err[2], status, r;
 	pid_t pid;
 
 	if (pipe2(err, O_CLOEXEC) < 0)
@@ -198,17 +252,19 @@ int ec_tree_copy(int from, int to, struct ec_why *why)
 	pid = fork();
 	if (pid == 0)
 		exec_cp(from, to, err[1]);
+	r = pid < 0 ? -errno : 0;
 	close(err[1]);
-	if (pid < 0) {
-		status = -errno;
-		close(err[0]);
-		return status;
-	}
-	read_words(err[0], words, sizeof(words));
-	strip_paths(words);
+	if (r == 0)
+		r = watch_child(pid, err[0], watch, &words);
 	close(err[0]);
+	if (pid < 0)
+		return r;
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
-	return explain_copy(status, words, why);
+	if (r < 0)
+		return r;
+	one_line(&words);
+	strip_paths(words.text);
+	return explain_copy(status, words.text, why);
 }

@@ -47,7 +47,6 @@ static bool import_cancelled(void *userdata)
 static void import_progress(void *userdata, const char *text)
 {
 	ec_broker_progress(userdata, text);
-	ec_log_info("%s", text);
 }
 
 static struct ec_unmount_request request_from_state(const struct ec_mount_state *state)

@@ -142,6 +142,7 @@ def fresh(home="closed"):
     shutil.rmtree("/run/ecryptfsd/mounts", ignore_errors=True)
     os.makedirs(BASE + "/vault", 0o755)
     os.chmod("/home/.ecryptfs", 0o755)
+    own(BASE, 0o700)
     own(BASE + "/vault", 0o700)
     with open(BASE + "/vault/ecryptfs-vault.json", "w") as document:
         document.write("{}")

@@ -146,8 +146,26 @@ static void test_replaced_home(void **state)
 	sh("rmdir homes/dora && ln -s aside homes/dora");
 	assert_int_equal(ec_placeholder_swap(&place.ph, place.home_ino, NULL), -ESTALE);
 	sh("rm homes/dora");
-	assert_int_equal(ec_placeholder_swap(&place.ph, place.home_ino, NULL), -ENOENT);
+	assert_int_equal(ec_placeholder_swap(&place.ph, place.home_ino, NULL), -ESTALE);
 	assert_closed(KEPT);
+	done(&place);
+}
+
+/* The base directory is the user's: what appears there under the name is not put into /home. */
+static void test_replaced_placeholder(void **state)
+{
+	struct place place = fresh(FULL);
+
+	assert_int_equal(ec_placeholder_prepare(&place.ph, NULL), 0);
+	sh("mv " KEPT " aside && ln -s /etc " KEPT);
+	assert_int_equal(ec_placeholder_swap(&place.ph, place.home_ino, NULL), -ESTALE);
+	assert_int_equal(ec_placeholder_discard(&place.ph), -EEXIST);
+	sh("rm " KEPT "; mkdir " KEPT);
+	assert_int_equal(ec_placeholder_swap(&place.ph, place.home_ino, NULL), -ESTALE);
+	assert_old_home_in_place();
+	sh("rm -r homes/dora");
+	assert_int_equal(ec_placeholder_move(&place.ph, NULL), -ESTALE);
+	sh("test ! -e homes/dora && rm -r aside");
 	done(&place);
 }
 
@@ -198,6 +216,7 @@ int main(void)
 		cmocka_unit_test(test_interrupted),
 		cmocka_unit_test(test_kept_files),
 		cmocka_unit_test(test_replaced_home),
+		cmocka_unit_test(test_replaced_placeholder),
 		cmocka_unit_test(test_no_home),
 		cmocka_unit_test(test_empty_home),
 		cmocka_unit_test(test_two_filesystems),

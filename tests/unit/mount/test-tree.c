@@ -30,7 +30,7 @@ static int compare_after(const char *prepare, struct ec_why *why, struct ec_tree
 	sh(prepare);
 	a = open_dir("a");
 	b = open_dir("b");
-	r = ec_tree_compare(a, b, counts, why);
+	r = ec_tree_compare(a, b, NULL, counts, why);
 	close(a);
 	close(b);
 	return r;
@@ -107,7 +107,7 @@ static int compare_xattr(const char *path, const char *name, const char *value)
 	int a = open_dir("a"), b = open_dir("b"), r;
 
 	set_xattr(path, name, value);
-	r = ec_tree_compare(a, b, &counts, NULL);
+	r = ec_tree_compare(a, b, NULL, &counts, NULL);
 	close(a);
 	close(b);
 	return r;
@@ -135,14 +135,14 @@ static void test_copy(void **state)
 
 	sh("rm -rf b; mkdir b");
 	b = open_dir("b");
-	if (ec_tree_copy(a, b, &why) < 0)
+	if (ec_tree_copy(a, b, NULL, &why) < 0)
 		fail_msg("%s", why.text);
-	if (ec_tree_compare(a, b, &counts, &why) < 0)
+	if (ec_tree_compare(a, b, NULL, &counts, &why) < 0)
 		fail_msg("%s", why.text);
-	assert_int_equal(ec_tree_remove_contents(b, NULL), 0);
-	assert_int_equal(ec_tree_count(b, &counts, NULL), 0);
+	assert_int_equal(ec_tree_remove_contents(b, NULL, NULL), 0);
+	assert_int_equal(ec_tree_count(b, NULL, &counts, NULL), 0);
 	assert_int_equal(counts.files, 0);
-	assert_int_equal(ec_tree_count(a, &counts, NULL), 0);
+	assert_int_equal(ec_tree_count(a, NULL, &counts, NULL), 0);
 	assert_int_equal(counts.files, 16);
 	close(b);
 	close(a);
@@ -156,11 +156,45 @@ static void test_copy_fails(void **state)
 
 	sh("rm -rf b; mkdir -p b/one");	/* a directory where a file should go */
 	b = open_dir("b");
-	assert_int_equal(ec_tree_copy(a, b, &why), -EIO);
+	assert_int_equal(ec_tree_copy(a, b, NULL, &why), -EIO);
 	assert_non_null(strstr(why.text, "cannot overwrite directory"));
 	assert_null(strstr(why.text, "/proc/self/fd"));
 	close(b);
 	close(a);
+}
+
+static int say_no(void *userdata)
+{
+	(*(int *)userdata)++;
+	return -ECANCELED;
+}
+
+/* Every kind of work ends when its watch says so. */
+static void test_cancelled(void **state)
+{
+	int a = open_dir("a"), b, calls = 0;
+	struct ec_tree_counts counts;
+	struct ec_tree_watch watch = { .tick = say_no, .userdata = &calls };
+
+	sh("rm -rf b; cp -a a b");
+	b = open_dir("b");
+	assert_int_equal(ec_tree_compare(a, b, &watch, &counts, NULL), -ECANCELED);
+	watch.next_ms = 0;
+	assert_int_equal(ec_tree_count(a, &watch, &counts, NULL), -ECANCELED);
+	watch.next_ms = 0;
+	assert_int_equal(ec_tree_remove_contents(b, &watch, NULL), -ECANCELED);
+	assert_int_equal(calls, 3);
+	close(b);
+	sh("rm -rf held b; mkdir held b; head -c 100M /dev/zero > held/large");
+	b = open_dir("b");
+	close(a);
+	a = open_dir("held");
+	watch.next_ms = 0;
+	assert_int_equal(ec_tree_copy(a, b, &watch, NULL), -ECANCELED);
+	assert_int_equal(calls, 4);
+	close(b);
+	close(a);
+	sh("rm -rf held b");
 }
 
 static void test_copy_full(void **state)
@@ -170,7 +204,7 @@ static void test_copy_full(void **state)
 
 	sh("mkdir -p full && mount -t tmpfs -o size=128k tmpfs full");
 	b = open_dir("full");
-	assert_int_equal(ec_tree_copy(a, b, &why), -ENOSPC);
+	assert_int_equal(ec_tree_copy(a, b, NULL, &why), -ENOSPC);
 	close(b);
 	sh("umount full");
 	close(a);
@@ -185,7 +219,7 @@ static void test_mounted_inside(void **state)
 
 	sh("rm -rf b; cp -a a b; mount -t tmpfs tmpfs b/empty; echo mine > b/empty/mine");
 	b = open_dir("b");
-	assert_int_equal(ec_tree_remove_contents(b, &why), -EBUSY);
+	assert_int_equal(ec_tree_remove_contents(b, NULL, &why), -EBUSY);
 	sh("test $(cat b/empty/mine) = mine");
 	close(b);
 	sh("umount b/empty; rm -rf b; cp -a a b; mount -t tmpfs -o mode=755 tmpfs b/empty");
@@ -193,7 +227,7 @@ static void test_mounted_inside(void **state)
 		int a = open_dir("a");
 
 		b = open_dir("b");
-		assert_int_equal(ec_tree_compare(a, b, &counts, &why), -EXDEV);
+		assert_int_equal(ec_tree_compare(a, b, NULL, &counts, &why), -EXDEV);
 		close(a);
 		close(b);
 	}
@@ -208,6 +242,7 @@ int main(void)
 		cmocka_unit_test(test_xattrs),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_copy_fails),
+		cmocka_unit_test(test_cancelled),
 		cmocka_unit_test(test_copy_full),
 		cmocka_unit_test(test_mounted_inside),
 	};
