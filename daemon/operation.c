@@ -149,7 +149,6 @@ void ecd_operation_finish(struct ecd_operation *operation)
 	struct ecd_operation *next;
 
 	stop_waiting(operation);
-	wipe_input(operation);
 	/* Off the vault first: what the owner does next must see the state after it. */
 	if (vault) {
 		TAILQ_REMOVE(&vault->operations, operation, vault_link);

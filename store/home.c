@@ -166,7 +166,11 @@ static int probe_legacy_home(const struct st_home *home, int user_fd, json_t **r
 	if (!lower)
 		return -ENOMEM;
 	r = st_open_owned_dir(user_fd, ST_LEGACY_CONFIG_DIR, home->uid, &fd, problem);
-	return r < 0 ? r : st_legacy_read(home, fd, lower, true, ret_part, problem);
+	if (r < 0)
+		return r;
+	r = st_legacy_read(home, fd, lower, true, ret_part, problem);
+	/* The home is there, so a file that is missing is damage. */
+	return r == -ENOENT ? -EBADMSG : r;
 }
 
 /*
@@ -185,25 +189,36 @@ static int probe_private(const struct st_home *home, json_t **ret_part, struct s
 	r = st_open_owned_dir(home->base_fd, config, home->uid, &fd, problem);
 	if (r < 0)
 		return r;
-	r = st_legacy_read(home, fd, lower, false, ret_part, problem);
-	/* ~/.ecryptfs without Private.sig: of mount.ecryptfs, for other directories. */
+	/* Without Private.sig it is of mount.ecryptfs, for other directories: -ENOENT. */
+	return st_legacy_read(home, fd, lower, false, ret_part, problem);
+}
+
+/* HOMEBASE/.ecryptfs/USER: of the user, or of root, as some versions of ecryptfs-utils left it. */
+static int open_user_dir(const struct st_home *home, int *ret_fd, struct st_problem *problem)
+{
+	_cleanup_free_ char *path = NULL;
+	struct st_problem ignored;
+	int r;
+
+	if (asprintf(&path, ST_BASE_DIR "/%s", home->user) < 0)
+		return -ENOMEM;
+	r = st_open_owned_dir(home->base_fd, path, home->uid, ret_fd, problem);
+	if (r == -ELOOP && st_open_owned_dir(home->base_fd, path, 0, ret_fd, &ignored) >= 0)
+		return 0;
 	return r;
 }
 
 static int probe(const struct st_home *home, const char **ret_found, json_t **ret_part,
 		 struct st_problem *problem)
 {
-	_cleanup_free_ char *user_dir = NULL;
 	_cleanup_close_ int user_fd = -1;
 	int r;
 
-	if (asprintf(&user_dir, ST_BASE_DIR "/%s", home->user) < 0)
-		return -ENOMEM;
-	r = st_open_owned_dir(home->base_fd, user_dir, home->uid, &user_fd, problem);
-	if (r < 0 && r != -ENOENT)
-		return r;
-	if (r >= 0) {
+	r = open_user_dir(home, &user_fd, problem);
+	if (r != -ENOENT) {
 		*ret_found = "vault";
+		if (r < 0)
+			return r;
 		r = probe_vault(home, user_fd, ret_part, problem);
 		if (r >= 0 && !*ret_part) {
 			*ret_found = "none";

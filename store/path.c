@@ -208,6 +208,22 @@ int st_open_base(const char *path, char **ret_real, int *ret_fd, struct st_probl
 	return 0;
 }
 
+static int open_dir(int dir_fd, const char *path, int flags, int *ret_fd,
+		    struct st_problem *problem)
+{
+	uint64_t resolve = RESOLVE_NO_SYMLINKS | (dir_fd == AT_FDCWD ? 0 : RESOLVE_BENEATH);
+	int fd;
+
+	fd = open_how(dir_fd, path, (unsigned int)flags | O_DIRECTORY | O_NOFOLLOW, resolve);
+	if (fd == -ENOTDIR || fd == -ELOOP)
+		return st_fail(problem, -ELOOP, "%s is not a directory, or a symlink is on the way "
+			       "to it", path);
+	if (fd < 0)
+		return st_fail_errno(problem, fd, "cannot open", path);
+	*ret_fd = fd;
+	return 0;
+}
+
 /**
  * st_open_dir() - open a directory, following no symlink in any component
  * @dir_fd:	where path begins, or AT_FDCWD with an absolute path
@@ -219,30 +235,13 @@ int st_open_base(const char *path, char **ret_real, int *ret_fd, struct st_probl
  */
 int st_open_dir(int dir_fd, const char *path, int *ret_fd, struct st_problem *problem)
 {
-	uint64_t resolve = RESOLVE_NO_SYMLINKS | (dir_fd == AT_FDCWD ? 0 : RESOLVE_BENEATH);
-	int fd;
-
-	fd = open_how(dir_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK, resolve);
-	if (fd == -ENOTDIR || fd == -ELOOP)
-		return st_fail(problem, -ELOOP, "%s is not a directory, or a symlink is on the way "
-			       "to it", path);
-	if (fd < 0)
-		return st_fail_errno(problem, fd, "cannot open", path);
-	*ret_fd = fd;
-	return 0;
+	return open_dir(dir_fd, path, O_RDONLY | O_NONBLOCK, ret_fd, problem);
 }
 
-/* As st_open_dir(), and -ELOOP if it belongs to somebody else or others may write to it. */
-int st_open_owned_dir(int dir_fd, const char *path, uid_t owner, int *ret_fd,
-		      struct st_problem *problem)
+static int check_owned_dir(int fd, const char *path, uid_t owner, struct st_problem *problem)
 {
-	_cleanup_close_ int fd = -1;
 	struct stat st;
-	int r;
 
-	r = st_open_dir(dir_fd, path, &fd, problem);
-	if (r < 0)
-		return r;
 	if (fstat(fd, &st) < 0)
 		return st_fail_errno(problem, -errno, "cannot look at", path);
 	if (st.st_uid != owner)
@@ -250,6 +249,33 @@ int st_open_owned_dir(int dir_fd, const char *path, uid_t owner, int *ret_fd,
 			       st.st_uid, owner);
 	if (st.st_mode & S_IWOTH)
 		return st_fail(problem, -ELOOP, "everybody may write to %s", path);
+	return 0;
+}
+
+/**
+ * st_open_owned_dir() - as st_open_dir(), for a directory that must be somebody's own
+ * @owner: its uid
+ *
+ * Looked at before it is opened for reading, so that a foreign one is called foreign, not
+ * unreadable.
+ *
+ * Return: 0; -ELOOP also if it belongs to somebody else or others may write to it.
+ */
+int st_open_owned_dir(int dir_fd, const char *path, uid_t owner, int *ret_fd,
+		      struct st_problem *problem)
+{
+	_cleanup_close_ int look = -1, fd = -1;
+	int r;
+
+	r = open_dir(dir_fd, path, O_PATH, &look, problem);
+	if (r >= 0)
+		r = check_owned_dir(look, path, owner, problem);
+	if (r >= 0)
+		r = open_dir(dir_fd, path, O_RDONLY | O_NONBLOCK, &fd, problem);
+	if (r >= 0)
+		r = check_owned_dir(fd, path, owner, problem);
+	if (r < 0)
+		return r;
 	*ret_fd = ec_take_fd(&fd);
 	return 0;
 }
