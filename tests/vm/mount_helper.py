@@ -107,7 +107,7 @@ def second_use(engine, engines):
         answer(term, r"Passphrase: ", PASSPHRASE)
         status = term.wait_end()
         check(f"{engine}, read by {other}: known signature, typed once", status == 0 and
-              "again" not in term.log, f"exit {status} {term.log[-200:] if status else ''}")
+              "again" not in term.log and mounts.entry(SECRET)[0] == other, f"exit {status} {term.log[-200:] if status else ''}")
         with open(SECRET + "/letter") as letter:
             check(f"{engine}, read by {other}: the same bytes", letter.read() ==
                   "dear diary\n" * 1000)

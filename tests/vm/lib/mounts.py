@@ -5,7 +5,7 @@ import os
 import struct
 import subprocess
 
-BLOCK = "/etc/modprobe.d/zz-test-no-ecfs.conf"
+hidden = []		# where the file of ecfs belongs, while it is out of the way
 
 
 def s2k(passphrase, salt=bytes.fromhex("0011223344556677")):
@@ -53,18 +53,23 @@ def engines():
 
 
 def choose(engine):
-    """Lets fsopen() find only this engine first: ecfs is kept out for the in-tree module."""
+    """Lets fsopen() find only this engine first: for the in-tree module the file of ecfs is put
+    out of the way of the autoloader."""
     if engine == "ecfs":
-        if os.path.exists(BLOCK):
-            os.unlink(BLOCK)
+        if hidden:
+            os.rename(hidden[0] + ".hidden", hidden[0])
+            hidden.clear()
         subprocess.run(["modprobe", "ecfs"], check=True)
-    else:
-        with open(BLOCK, "w") as conf:
-            conf.write("install ecfs /bin/false\n")
-        subprocess.run(["modprobe", "-r", "ecfs"], stderr=subprocess.DEVNULL)
-        with open("/proc/filesystems") as known:
-            if "\tecfs\n" in known.read():
-                raise RuntimeError("ecfs is in use and cannot be unloaded")
+        return
+    module = subprocess.run(["modinfo", "-n", "ecfs"], capture_output=True, text=True)
+    path = module.stdout.strip()
+    if not hidden and module.returncode == 0 and os.path.exists(path):
+        os.rename(path, path + ".hidden")
+        hidden.append(path)
+    subprocess.run(["modprobe", "-r", "ecfs"], stderr=subprocess.DEVNULL)
+    with open("/proc/filesystems") as known:
+        if "\tecfs\n" in known.read():
+            subprocess.run(["rmmod", "ecfs"], check=True)
 
 
 def user_keys():
