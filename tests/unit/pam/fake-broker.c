@@ -89,7 +89,7 @@ static void play(int fd)
 	else if (is_mode("beat-mounted"))
 		beat(fd, 5, 1000), say(fd, "M"), hold(fd);
 	else if (is_mode("slow-first"))
-		poll(NULL, 0, 2500), say(fd, "M"), hold(fd);
+		poll(NULL, 0, 2000), say(fd, "M"), hold(fd);
 	else if (is_mode("nothing"))
 		say(fd, "N"), hold(fd);
 	else if (is_mode("wrong"))
