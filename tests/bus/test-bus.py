@@ -544,13 +544,12 @@ class Hostile(Case):
                              sealed("right"))
             return str(reply[0])
         path = as_user(BOB, make)
-        with open("/home/bob/fill", "wb") as file:
-            try:
-                while True:
-                    file.write(b"x" * 4096)
-                    file.flush()
-            except OSError:
-                pass
+        fd = os.open("/home/bob/fill", os.O_WRONLY | os.O_CREAT)
+        try:
+            while True:
+                os.write(fd, b"x" * 4096)
+        except OSError:
+            os.close(fd)
         self.refused("NoSpace", vault_call, path, "ChangeSecret", "a{sv}hh", no_options(),
                      sealed("right"), sealed("next"))
         self.assertEqual([name for name in os.listdir("/home/bob/lower") if "new" in name], [])
