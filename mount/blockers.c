@@ -3,30 +3,23 @@
 #include "mount/blockers.h"
 
 #include "lib/cleanup.h"
+#include "mount/clock.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 
 static void closedirp(DIR **dir)
 {
 	if (*dir)
 		closedir(*dir);
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 static DIR *open_directory_at(int dir, const char *name)
@@ -39,29 +32,44 @@ static DIR *open_directory_at(int dir, const char *name)
 	return stream;
 }
 
-/* Follows the magic links of /proc without asking a server for fresh attributes. */
-static bool leads_to_device(int dir, const char *name, dev_t device)
-{
-	struct statx stx;
+struct wanted {
+	const char *target;
+	dev_t device;
+	uint64_t deadline;
+};
 
+/*
+ * The text of the link first: following it may ask a file server, which may be dead. What holds
+ * the mount shows a path at or below its mount point, also if it was deleted.
+ */
+static bool leads_there(int dir, const char *name, const struct wanted *wanted)
+{
+	size_t len = strlen(wanted->target);
+	char text[PATH_MAX];
+	struct statx stx;
+	ssize_t n;
+
+	n = readlinkat(dir, name, text, sizeof(text) - 1);
+	if (n < (ssize_t)len || memcmp(text, wanted->target, len))
+		return false;
 	if (statx(dir, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) < 0)
 		return false;
-	return makedev(stx.stx_dev_major, stx.stx_dev_minor) == device;
+	return makedev(stx.stx_dev_major, stx.stx_dev_minor) == wanted->device;
 }
 
-static bool fd_on_device(int process, dev_t device, uint64_t deadline)
+static bool fd_leads_there(int process, const struct wanted *wanted)
 {
 	_cleanup_(closedirp) DIR *fds = open_directory_at(process, "fd");
 	struct dirent *entry;
 
-	while (fds && now_ms() < deadline && (entry = readdir(fds)))
-		if (entry->d_name[0] != '.' && leads_to_device(dirfd(fds), entry->d_name, device))
+	while (fds && ec_now_ms() < wanted->deadline && (entry = readdir(fds)))
+		if (entry->d_name[0] != '.' && leads_there(dirfd(fds), entry->d_name, wanted))
 			return true;
 	return false;
 }
 
 /* 7f00-7f01 r--p 00000000 fd:01 1234 /path: the device is text there, nothing is followed. */
-static bool map_on_device(int process, dev_t device, uint64_t deadline)
+static bool map_leads_there(int process, const struct wanted *wanted)
 {
 	int fd = openat(process, "maps", O_RDONLY | O_CLOEXEC);
 	_cleanup_fclose_ FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
@@ -71,20 +79,18 @@ static bool map_on_device(int process, dev_t device, uint64_t deadline)
 
 	if (!file && fd >= 0)
 		close(fd);
-	while (file && now_ms() < deadline && getline(&line, &size, file) > 0)
+	while (file && ec_now_ms() < wanted->deadline && getline(&line, &size, file) > 0)
 		if (sscanf(line, "%*s %*s %*s %x:%x", &major_no, &minor_no) == 2 &&
-		    makedev(major_no, minor_no) == device)
+		    makedev(major_no, minor_no) == wanted->device)
 			return true;
 	return false;
 }
 
-static bool blocks(int process, dev_t device, uint64_t deadline)
+static bool blocks(int process, const struct wanted *wanted)
 {
-	return leads_to_device(process, "cwd", device) ||
-	       leads_to_device(process, "root", device) ||
-	       leads_to_device(process, "exe", device) ||
-	       fd_on_device(process, device, deadline) ||
-	       map_on_device(process, device, deadline);
+	return leads_there(process, "cwd", wanted) || leads_there(process, "root", wanted) ||
+	       leads_there(process, "exe", wanted) || fd_leads_there(process, wanted) ||
+	       map_leads_there(process, wanted);
 }
 
 static void read_first_line(int dir, const char *name, char *ret, size_t ret_len)
@@ -126,10 +132,14 @@ static int add_blocker(json_t *blockers, int process, long pid)
 	return blocker && json_array_append_new(blockers, blocker) == 0 ? 0 : -ENOMEM;
 }
 
-int ec_blockers_find(dev_t device, unsigned int timeout_ms, json_t **ret)
+int ec_blockers_find(const char *target, dev_t device, unsigned int timeout_ms, json_t **ret)
 {
+	const struct wanted wanted = {
+		.target = target,
+		.device = device,
+		.deadline = ec_now_ms() + timeout_ms,
+	};
 	_cleanup_(closedirp) DIR *proc = opendir("/proc");
-	uint64_t deadline = now_ms() + timeout_ms;
 	json_t *blockers;
 	struct dirent *entry;
 	int r = 0;
@@ -139,7 +149,7 @@ int ec_blockers_find(dev_t device, unsigned int timeout_ms, json_t **ret)
 	blockers = json_array();
 	if (!blockers)
 		return -ENOMEM;
-	while (r == 0 && now_ms() < deadline && json_array_size(blockers) < EC_BLOCKERS_MAX &&
+	while (r == 0 && ec_now_ms() < wanted.deadline && json_array_size(blockers) < EC_BLOCKERS_MAX &&
 	       (entry = readdir(proc))) {
 		long pid = strtol(entry->d_name, NULL, 10);
 		_cleanup_close_ int process = -1;
@@ -148,7 +158,7 @@ int ec_blockers_find(dev_t device, unsigned int timeout_ms, json_t **ret)
 			continue;
 		process = openat(dirfd(proc), entry->d_name,
 				 O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (process >= 0 && blocks(process, device, deadline))
+		if (process >= 0 && blocks(process, &wanted))
 			r = add_blocker(blockers, process, pid);
 	}
 	if (r < 0) {

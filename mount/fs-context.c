@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/mount.h>
 
+#define STRING_LEN_MAX 255u	/* of a value, fsconfig(2) in fs/fsopen.c */
+
 /* A message is "e text", "w text" or "i text"; ENODATA ends them (fs/fsopen.c). */
 static void collect_messages(int fd, char *ret, size_t ret_len)
 {
@@ -59,6 +61,7 @@ static int set_option(int fd, const struct ec_mount_option *option, struct ec_wh
 int ec_fs_context_new(const char *type, const struct ec_mount_request *request, int *ret_fd,
 		      struct ec_why *why)
 {
+	const char *source = request->source_path;
 	char by_fd[EC_PIN_PATH_LEN];
 	_cleanup_close_ int fd = fsopen(type, FSOPEN_CLOEXEC);
 	size_t i;
@@ -69,8 +72,9 @@ int ec_fs_context_new(const char *type, const struct ec_mount_request *request, 
 		return r == -ENODEV ? r : ec_why_set(why, r, "fsopen %s: %s", type, strerror(-r));
 	}
 	ec_pin_path(by_fd, request->source_fd);
-	if (fsconfig(fd, FSCONFIG_SET_STRING, "source",
-		     request->source_path ? request->source_path : by_fd, 0) < 0)
+	if (source && strlen(source) > STRING_LEN_MAX)
+		source = NULL;
+	if (fsconfig(fd, FSCONFIG_SET_STRING, "source", source ? source : by_fd, 0) < 0)
 		return ec_fs_context_explain(fd, -errno, "the kernel refuses the source", why);
 	for (i = 0; i < request->options->n_rows; i++) {
 		r = set_option(fd, &request->options->rows[i], why);

@@ -3,6 +3,7 @@
 #include "mount/tree.h"
 
 #include "lib/cleanup.h"
+#include "mount/clock.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,20 +14,16 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #define COPY_PROGRAM "/usr/bin/cp"
 #define DEPTH_MAX 512u
 
 int ec_tree_watch_poll(struct ec_tree_watch *watch)
 {
-	struct timespec ts;
-	uint64_t now_ms;
+	uint64_t now_ms = ec_now_ms();
 
 	if (!watch)
 		return 0;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 	if (now_ms < watch->next_ms)
 		return 0;
 	watch->next_ms = now_ms + EC_TREE_TICK_MS;

@@ -9,6 +9,7 @@
 #include "kmod/uapi/ecfs.h"
 #include "lib/cleanup.h"
 #include "mount/blockers.h"
+#include "mount/clock.h"
 #include "mount/mount-table.h"
 #include "mount/pin.h"
 
@@ -24,14 +25,6 @@
 
 #define RETRY_MS 250u
 #define SCAN_MS 2000u
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 /* The directory that target stands in, and its name there (a pointer into target). */
 static int open_parent(const char *target, int *ret_fd, const char **ret_name,
@@ -140,7 +133,7 @@ static int find_blockers(const struct ec_unmount_request *request, json_t **bloc
 {
 	json_t *found;
 
-	if (ec_blockers_find(request->device, SCAN_MS, &found) < 0)
+	if (ec_blockers_find(request->target, request->device, SCAN_MS, &found) < 0)
 		return -ENOMEM;
 	json_decref(*blockers);
 	*blockers = found;
@@ -151,7 +144,7 @@ static int find_blockers(const struct ec_unmount_request *request, json_t **bloc
 static int umount_with_patience(const struct ec_unmount_request *request, int parent,
 				const char *name, json_t **blockers)
 {
-	uint64_t deadline = now_ms() + request->grace_ms;
+	uint64_t deadline = ec_now_ms() + request->grace_ms;
 	bool told = false;
 	int r;
 
@@ -165,7 +158,7 @@ static int umount_with_patience(const struct ec_unmount_request *request, int pa
 				request->busy(request->userdata, *blockers);
 			told = true;
 		}
-		if (now_ms() >= deadline)
+		if (ec_now_ms() >= deadline)
 			return r;
 		nanosleep(&(struct timespec){ .tv_nsec = RETRY_MS * 1000000L }, NULL);
 	}

@@ -52,6 +52,14 @@ static void hold_file(void)
 		_exit(1);
 }
 
+static void hold_deleted(void)
+{
+	int fd = open("fs/deleted", O_RDWR | O_CREAT, 0600);
+
+	if (fd < 0 || unlink("fs/deleted") < 0)
+		_exit(1);
+}
+
 static void hold_root(void)
 {
 	if (chroot("fs") < 0)
@@ -67,12 +75,14 @@ static void hold_map(void)
 	close(fd);
 }
 
+static char target[PATH_MAX + 8];
+
 static size_t found(dev_t device, pid_t pid, json_t **ret)
 {
 	json_t *blockers = NULL, *blocker;
 	size_t i, n = 0;
 
-	assert_int_equal(ec_blockers_find(device, 5000, &blockers), 0);
+	assert_int_equal(ec_blockers_find(target, device, 5000, &blockers), 0);
 	json_array_foreach(blockers, i, blocker)
 		n += json_integer_value(json_object_get(blocker, "pid")) == pid;
 	if (n)
@@ -90,6 +100,7 @@ static int mount_fs(void **state)
 {
 	if (enter_scratch(state) < 0)
 		return -1;
+	snprintf(target, sizeof(target), "%s/fs", (char *)*state);
 	sh("mkdir fs && mount -t tmpfs tmpfs fs && echo x > fs/file");
 	return 0;
 }
@@ -102,7 +113,9 @@ static int umount_fs(void **state)
 
 static void test_each_way(void **state)
 {
-	static void (*const ways[])(void) = { hold_cwd, hold_file, hold_root, hold_map };
+	static void (*const ways[])(void) = {
+		hold_cwd, hold_file, hold_deleted, hold_root, hold_map
+	};
 	struct stat st;
 	pid_t pid;
 	size_t i;
@@ -147,7 +160,7 @@ static void test_deadline(void **state)
 {
 	json_t *blockers;
 
-	assert_int_equal(ec_blockers_find(0, 0, &blockers), 0);
+	assert_int_equal(ec_blockers_find("/", 0, 0, &blockers), 0);
 	assert_int_equal(json_array_size(blockers), 0);
 	json_decref(blockers);
 }
