@@ -46,19 +46,21 @@ static int get_document(const json_t *body, json_t **ret, struct ecd_reason *rea
 	return 0;
 }
 
-/* 0 with *ret = NULL if the request names no slot. */
-static int get_slot(const json_t *body, const json_t *document, json_t **ret,
-		    struct ecd_reason *reason)
+/* The document, and its slot that the request names; *ret_slot is NULL if it names none. */
+static int get_target(const json_t *body, json_t **ret_document, json_t **ret_slot,
+		      struct ecd_reason *reason)
 {
 	const json_t *id = json_object_get(body, "slot");
+	int r;
 
-	*ret = NULL;
-	if (!id || json_is_null(id))
-		return 0;
+	*ret_slot = NULL;
+	r = get_document(body, ret_document, reason);
+	if (r < 0 || !id || json_is_null(id))
+		return r;
 	if (!json_is_integer(id))
 		return ecd_fail(reason, -EPROTO, "the slot is not a number");
-	*ret = ec_vault_document_slot(document, json_integer_value(id));
-	if (!*ret)
+	*ret_slot = ec_vault_document_slot(*ret_document, json_integer_value(id));
+	if (!*ret_slot)
 		return ecd_fail(reason, -EINVAL, "the vault has no slot %lld",
 				(long long)json_integer_value(id));
 	return 0;
@@ -202,10 +204,7 @@ int ecd_operation_open(struct ecd_request *request, struct ec_wire_message *repl
 	json_t *document = NULL, *slot = NULL;
 	int r;
 
-	r = get_document(request->body, &document, reason);
-	if (r < 0)
-		return r;
-	r = get_slot(request->body, document, &slot, reason);
+	r = get_target(request->body, &document, &slot, reason);
 	if (r < 0)
 		return r;
 	r = unlock(document, slot, &request->secrets[0], &opened, &keys, reason);
@@ -283,10 +282,7 @@ int ecd_operation_change(struct ecd_request *request, struct ec_wire_message *re
 	json_int_t id;
 	int r;
 
-	r = get_document(request->body, &document, reason);
-	if (r < 0)
-		return r;
-	r = get_slot(request->body, document, &slot, reason);
+	r = get_target(request->body, &document, &slot, reason);
 	if (r < 0)
 		return r;
 	r = unlock_for_change(document, slot, &request->secrets[0], &opened, &keys, reason);
@@ -298,7 +294,8 @@ int ecd_operation_change(struct ecd_request *request, struct ec_wire_message *re
 	id = slot_id(slot);
 
 	changed = json_deep_copy(document);
-	if (!changed ||
+	/* A copy of jansson's may lack what it found no memory for, a slot for instance. */
+	if (!changed || !json_equal(changed, document) ||
 	    json_object_set_new(changed, "serial",
 				json_integer(ec_vault_document_serial(document) + 1)) < 0)
 		return -ENOMEM;
