@@ -262,7 +262,7 @@ void ec_import_clean_up(const char *staging, const char *id)
 /* Nothing may be mixed with what somebody put into the vault before. */
 static int check_vault_empty(int root, struct ec_why *why)
 {
-	struct ec_tree_counts counts;
+	struct ec_tree_counts counts = { 0 };
 	int r = ec_tree_count(root, NULL, &counts, why);
 
 	if (r == 0 && counts.files)
@@ -331,7 +331,7 @@ static int copy_work(struct places *places, int root, struct ec_tree_watch *watc
 static int compare_work(struct places *places, int root, struct ec_tree_watch *watch,
 		        struct ec_why *why)
 {
-	struct ec_tree_counts counts;
+	struct ec_tree_counts counts = { 0 };
 
 	return ec_tree_compare(places->home, root, watch, &counts, why);
 }
@@ -347,7 +347,7 @@ static int import_files(const struct ec_import *import, struct places *places,
 {
 	struct pulse pulse = { .import = import, .doing = "counting files" };
 	struct ec_tree_watch watch = { .tick = beat, .userdata = &pulse };
-	struct ec_tree_counts counts;
+	struct ec_tree_counts counts = { 0 };
 	char doing[80];
 	int r;
 
