@@ -5,12 +5,14 @@ import fcntl
 import json
 import os
 import pickle
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -151,7 +153,33 @@ class Environment:
         self.spawn([sys.executable, HERE + "/standins.py", self.run])
         self.wait_until(lambda: os.path.exists(self.run + "/standins.log"), "the stand-ins")
         self.broker = None
+        self.fd_store = []      # (name, descriptor), as systemd would keep them
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(self.run + "/notify")
+        threading.Thread(target=self.keep_descriptors, daemon=True).start()
         self.start_broker()
+
+    def keep_descriptors(self):
+        """systemd's side of FDSTORE=1: sd_pid_notify_with_fds(3)."""
+        while True:
+            data, fds, _, _ = socket.recv_fds(self.notify, 4096, 8)
+            fields = dict(line.split("=", 1) for line in data.decode().splitlines())
+            for fd in fds:
+                if fields.get("FDSTORE") == "1":
+                    self.fd_store.append((fields.get("FDNAME", "stored"), fd))
+                else:
+                    os.close(fd)
+
+    def stored_descriptors(self):
+        """Those whose other end is still held, as systemd lets go of the others."""
+        poll = select.poll()
+        for _, fd in self.fd_store:
+            poll.register(fd, 0)
+        gone = {fd for fd, events in poll.poll(0) if events & (select.POLLHUP | select.POLLERR)}
+        for fd in gone:
+            os.close(fd)
+        self.fd_store = [(name, fd) for name, fd in self.fd_store if fd not in gone]
+        return self.fd_store
 
     def spawn(self, argv, quiet=False, **options):
         output = open(self.run + "/" + os.path.basename(argv[0]) + ".out", "ab")
@@ -173,9 +201,21 @@ class Environment:
         self.wait_until(lambda: os.path.exists(path), path)
 
     def start_broker(self):
-        self.broker = self.spawn([self.programs["broker"], "--run-directory=" + self.run,
+        stored = self.stored_descriptors()
+        # Descriptors go to 3 and up only in the new process, which also has to know its pid.
+        pass_on = ("import os, sys; n = int(sys.argv[1]); fds = [os.dup2(int(fd), 200 + i) for i, fd"
+                   " in enumerate(sys.argv[3:3 + n])]; [os.dup2(fd, 3 + i) for i, fd in"
+                   " enumerate(fds)]; os.environ.update(LISTEN_PID=str(os.getpid()),"
+                   " LISTEN_FDS=str(n), LISTEN_FDNAMES=sys.argv[2]); os.closerange(3 + n, 400);"
+                   " os.execv(sys.argv[3 + n], sys.argv[3 + n:])")
+        self.broker = self.spawn([sys.executable, "-c", pass_on, str(len(stored)),
+                                  ":".join(name for name, _ in stored),
+                                  *[str(fd) for _, fd in stored],
+                                  self.programs["broker"], "--run-directory=" + self.run,
                                   "--state-directory=" + self.run + "/state",
-                                  "--linger-directory=" + self.run + "/linger"])
+                                  "--linger-directory=" + self.run + "/linger"],
+                                 pass_fds=[fd for _, fd in stored],
+                                 env=dict(os.environ, NOTIFY_SOCKET=self.run + "/notify"))
 
         def is_up():
             bus = dbus.bus.BusConnection(self.address)

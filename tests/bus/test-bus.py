@@ -863,6 +863,34 @@ class Restart(Case):
         time.sleep(3)
         self.assertEqual(self.state(path), "mounted", "opened by hand: it stays open")
 
+    def test_sessions_live_on(self):
+        """kill -9, twice: the home stays open as long as the session, and closes after it."""
+        path, _, _ = create_home()
+        self.assertEqual(self.log_in("right"), "M")
+        for _ in range(2):
+            env.kill_broker()
+            env.start_broker()
+            env.call("ListVaults", "")
+            self.assertEqual(int(env.get(path, "Sessions")), 1)
+            time.sleep(3)
+            self.assertEqual(self.state(path), "mounted")
+        self.sockets.pop().close()
+        self.wait_state(path, "locked", 10)
+
+    def test_login_that_waits(self):
+        """The answer of a login whose broker died comes from the next one."""
+        path, _, _ = create_home()
+        env.control("systemd1", "SetMode", "s", "hold")
+        fd = open_session("right")
+        env.wait_until(lambda: self.state(path) == "unlocking", "the unlock")
+        time.sleep(1.5)
+        env.kill_broker()
+        env.start_broker()
+        message, _, sock = session_end(fd)
+        self.sockets.append(sock)
+        self.assertTrue(message.startswith("E Cancelled "), message)
+        env.control("systemd1", "SetMode", "s", "work")
+
     def test_session_that_ended_meanwhile(self):
         path, _, _ = create_home()
         self.assertEqual(self.log_in("right"), "M")
