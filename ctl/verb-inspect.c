@@ -159,14 +159,19 @@ static void print_members(json_t *object, int indent)
 
 static int fail(const struct ctl *ctl, int r, const char *path, const char *reason)
 {
+	json_t *object;
+
+	if (!reason)
+		reason = ec_error_sentence(r);
 	/* Not a vault that is missing or a document that is damaged: no advice about those. */
-	fprintf(stderr, "ecryptfsctl: cannot %s %s: %s.\n", doing, path,
-		reason ? reason : ec_error_sentence(r));
-	if (ctl->json != CTL_JSON_OFF)
-		(void)ctl_print_json(ctl, json_pack("{s:s, s:{s:s, s:s, s:i}}", "file", path,
-			"error", "name", ec_error_bus_name(r) + strlen(EC_ERROR_PREFIX),
-			"text", reason ? reason : ec_error_sentence(r),
-			"exit_code", ec_error_exit_code(r)));
+	fprintf(stderr, "ecryptfsctl: cannot %s %s: %s.\n", doing, path, reason);
+	if (ctl->json != CTL_JSON_OFF) {
+		object = json_pack("{s:{s:s, s:s, s:i}}", "error",
+				   "name", ec_error_bus_name(r) + strlen(EC_ERROR_PREFIX),
+				   "text", reason, "exit_code", ec_error_exit_code(r));
+		json_object_set_new(object, "file", json_string(path));	/* if it is UTF-8 */
+		(void)ctl_print_json(ctl, object);
+	}
 	return ec_error_exit_code(r);
 }
 

@@ -190,19 +190,6 @@ static int append_secret(sd_bus_message *call, const struct ec_secret *secret)
 	return sd_bus_message_append(call, "h", fd);	/* duplicates it */
 }
 
-static int append_secrets(sd_bus_message *call, const struct ec_secret *secrets, size_t n)
-{
-	size_t i;
-	int r;
-
-	r = sd_bus_message_open_container(call, 'a', "h");
-	for (i = 0; i < n && r >= 0; i++)
-		r = append_secret(call, &secrets[i]);
-	if (r < 0)
-		return r;
-	return sd_bus_message_close_container(call);
-}
-
 static int append_entry(sd_bus_message *call, const char *key, const char *value)
 {
 	char clean[INFO_LEN];
@@ -394,36 +381,45 @@ static void wait_for_end(int fd, uint64_t start_ms, ecp_progress_fn progress, vo
 	}
 }
 
-static int session_call(sd_bus *bus, const char *user, const struct ecp_info *info,
-			const struct ec_secret *secrets, size_t n_secrets,
-			sd_bus_message **ret_call)
-{
-	_cleanup_bus_message_ sd_bus_message *call = NULL;
-	int r;
+/* A call that is answered with a descriptor. */
+struct request {
+	const char *member;
+	const char *user;
+	const struct ecp_info *info;	/* of OpenSession: then the secrets are an array */
+	const struct ec_secret *secrets[2];
+	size_t n_secrets;
+};
 
-	r = call_new(bus, "OpenSession", &call);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_append(call, "s", user);
-	if (r < 0)
-		return r;
-	r = append_info(call, info);
-	if (r < 0)
-		return r;
-	r = append_secrets(call, secrets, n_secrets);
-	if (r < 0)
-		return r;
-	*ret_call = ec_take_ptr(call);
-	return 0;
+static int append_secrets(sd_bus_message *call, const struct request *request)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < request->n_secrets && r >= 0; i++)
+		r = append_secret(call, request->secrets[i]);
+	return r;
 }
 
-/* From connection to descriptor. text as in bus_call(). */
-static int begin_session(const char *user, const struct ecp_info *info,
-			 const struct ec_secret *secrets, size_t n_secrets,
-			 uint64_t start_ms, char text[static ECP_TEXT_LEN], int *ret_fd)
+static int append_session(sd_bus_message *call, const struct request *request)
 {
-	uint64_t deadline_ms = start_ms + ECP_CALL_MS;
+	int r;
+
+	r = append_info(call, request->info);
+	if (r >= 0)
+		r = sd_bus_message_open_container(call, 'a', "h");
+	if (r >= 0)
+		r = append_secrets(call, request);
+	if (r < 0)
+		return r;
+	return sd_bus_message_close_container(call);
+}
+
+/* From connection to descriptor. text as in reply_errno(). */
+static int begin(const struct request *request, uint64_t start_ms, char text[static ECP_TEXT_LEN],
+		 int *ret_fd)
+{
 	_cleanup_bus_message_ sd_bus_message *call = NULL, *reply = NULL;
+	uint64_t deadline_ms = start_ms + ECP_CALL_MS;
 	_cleanup_bus_ sd_bus *bus = NULL;
 	int r;
 
@@ -433,10 +429,13 @@ static int begin_session(const char *user, const struct ecp_info *info,
 	r = allow_for_start(bus, start_ms, &deadline_ms);
 	if (r < 0)
 		return r;
-	r = session_call(bus, user, info, secrets, n_secrets, &call);
-	if (r < 0)
-		return r;
-	r = bus_call(bus, call, deadline_ms, text, &reply);
+	r = call_new(bus, request->member, &call);
+	if (r >= 0)
+		r = sd_bus_message_append(call, "s", request->user);
+	if (r >= 0)
+		r = request->info ? append_session(call, request) : append_secrets(call, request);
+	if (r >= 0)
+		r = bus_call(bus, call, deadline_ms, text, &reply);
 	if (r < 0)
 		return r;
 	return reply_socket(reply, ret_fd);
@@ -466,51 +465,25 @@ void ecp_open_session(const char *user, const struct ecp_info *info,
 		      const struct ec_secret *secrets, size_t n_secrets,
 		      struct ecp_result *ret, int *ret_fd)
 {
+	const struct request request = {
+		.member = "OpenSession",
+		.user = user,
+		.info = info,
+		.secrets = { secrets, secrets + 1 },
+		.n_secrets = n_secrets,
+	};
 	uint64_t start_ms = now_ms();
 	_cleanup_close_ int fd = -1;
 	char text[ECP_TEXT_LEN] = "";
 	int r;
 
 	*ret_fd = -1;
-	r = begin_session(user, info, secrets, n_secrets, start_ms, text, &fd);
+	r = begin(&request, start_ms, text, &fd);
 	if (r < 0)
 		return result_fail(ret, r, call_text(r, text));
 	wait_for_end(fd, start_ms, NULL, NULL, ret);
 	if (ret->end != ECP_END_FAILED || ret->reported)
 		*ret_fd = ec_take_fd(&fd);
-}
-
-static int begin_change(const char *user, const struct ec_secret *old_secret,
-			const struct ec_secret *new_secret, uint64_t start_ms,
-			char text[static ECP_TEXT_LEN], int *ret_fd)
-{
-	uint64_t deadline_ms = start_ms + ECP_CALL_MS;
-	_cleanup_bus_message_ sd_bus_message *call = NULL, *reply = NULL;
-	_cleanup_bus_ sd_bus *bus = NULL;
-	int r;
-
-	r = bus_connect(deadline_ms, &bus);
-	if (r < 0)
-		return nobody_there(r);
-	r = allow_for_start(bus, start_ms, &deadline_ms);
-	if (r < 0)
-		return r;
-	r = call_new(bus, "ChangeLoginSecret", &call);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_append(call, "s", user);
-	if (r < 0)
-		return r;
-	r = append_secret(call, old_secret);
-	if (r < 0)
-		return r;
-	r = append_secret(call, new_secret);
-	if (r < 0)
-		return r;
-	r = bus_call(bus, call, deadline_ms, text, &reply);
-	if (r < 0)
-		return r;
-	return reply_socket(reply, ret_fd);
 }
 
 /**
@@ -526,12 +499,18 @@ void ecp_change_secret(const char *user, const struct ec_secret *old_secret,
 		       const struct ec_secret *new_secret, ecp_progress_fn progress,
 		       void *userdata, struct ecp_result *ret)
 {
+	const struct request request = {
+		.member = "ChangeLoginSecret",
+		.user = user,
+		.secrets = { old_secret, new_secret },
+		.n_secrets = 2,
+	};
 	uint64_t start_ms = now_ms();
 	_cleanup_close_ int fd = -1;
 	char text[ECP_TEXT_LEN] = "";
 	int r;
 
-	r = begin_change(user, old_secret, new_secret, start_ms, text, &fd);
+	r = begin(&request, start_ms, text, &fd);
 	if (r < 0)
 		return result_fail(ret, r, call_text(r, text));
 	wait_for_end(fd, start_ms, progress, userdata, ret);

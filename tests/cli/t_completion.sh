@@ -1,3 +1,5 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-only
 title names from outside are completed as text and never run
 mkdir bin
 cat >bin/ecryptfsctl <<'END'
@@ -39,4 +41,6 @@ touch '$(touch pwned-by-file)'
 try ecryptfsctl inspect '$('
 END
 COMPLETION="$COMPLETION" bash --norc try.bash 2>&1
-ls | grep pwned
+for made in *pwned*; do
+	echo "$made"
+done

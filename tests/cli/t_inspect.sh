@@ -1,6 +1,8 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-only
 title a file, its name, and the same as JSON
 cd "$VECTORS"/aes128-names-fn16/lower || exit 1
-file=$(ls | LC_ALL=C sort | sed -n 3p)
+file=$(find . -maxdepth 1 -type f | LC_ALL=C sort | sed -n 2p)
 t ecryptfsctl inspect "$file"
 t ecryptfsctl --json=short inspect "$file"
 t ecryptfsctl --json=pretty inspect "$file"
@@ -11,7 +13,7 @@ t ecryptfsctl inspect "$link"
 
 title other ciphers
 cd ../../des3/lower || exit 1
-t ecryptfsctl inspect "$(ls -p | grep -v / | LC_ALL=C sort | sed -n 2p)"
+t ecryptfsctl inspect "$(find . -maxdepth 1 -type f | LC_ALL=C sort | sed -n 2p)"
 cd ../../aes192-names2/lower || exit 1
 t ecryptfsctl inspect "$(find . -type f | LC_ALL=C sort | sed -n 1p)"
 
@@ -25,7 +27,7 @@ whole=$(find "$VECTORS/aes128/lower" -type f -size +8k | LC_ALL=C sort | sed -n 
 : >empty
 t ecryptfsctl inspect empty
 for n in 1 8 15 16 19 20 25 26 40 60 100; do
-	head -c $n "$whole" >cut
+	head -c $n "$whole" >"cut"
 	t ecryptfsctl inspect cut
 done
 head -c 8192 "$whole" >no-data

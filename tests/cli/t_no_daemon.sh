@@ -1,6 +1,8 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-only
 title every verb that needs the daemon says that it is not there
 for verb in list status create unlock lock lock-all passwd; do
-	t ecryptfsctl $verb
+	t ecryptfsctl "$verb"
 done
 t ecryptfsctl --json=short list
 

@@ -1,3 +1,5 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-only
 title help and version
 t ecryptfsctl --help
 t ecryptfsctl create --help
