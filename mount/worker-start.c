@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 static volatile sig_atomic_t terminated;
@@ -172,6 +173,18 @@ static int import_home(const char *id, const struct ec_plan *plan, const struct 
 	return ec_import_run(&import, why);
 }
 
+/* A sandbox that gives the worker mounts of its own would make the home open for nobody. */
+static int check_namespace(struct ec_why *why)
+{
+	struct stat own, system;
+
+	if (stat("/proc/self/ns/mnt", &own) < 0 || stat("/proc/1/ns/mnt", &system) < 0)
+		return 0;	/* not for us to see: no reason to keep a home closed */
+	if (own.st_ino == system.st_ino && own.st_dev == system.st_dev)
+		return 0;
+	return ec_why_set(why, -EXDEV, "the worker runs in a mount namespace of its own: a setting of ecryptfs-mount@.service");
+}
+
 static int start(const char *id, struct ec_broker *broker, struct ec_mounted *ret,
 		 struct ec_why *why)
 {
@@ -179,7 +192,9 @@ static int start(const char *id, struct ec_broker *broker, struct ec_mounted *re
 	_cleanup_plan_ struct ec_plan plan = EC_PLAN_NULL;
 	int r;
 
-	r = ec_broker_plan(broker, &plan, &keys, why);
+	r = check_namespace(why);
+	if (r == 0)
+		r = ec_broker_plan(broker, &plan, &keys, why);
 	if (r < 0)
 		return r;
 	ec_import_clean_up(EC_IMPORT_STAGING, id);

@@ -296,6 +296,11 @@ def bad_plans(engine):
               (error is None or failed.get("error") == error) and before == after and
               not os.path.exists(f"/run/ecryptfsd/mounts/{ID}.json"),
               f"{failed.get('error')}: {failed.get('text')}")
+    broker = Broker(plan=plan())
+    done = subprocess.run(["unshare", "-m", WORKER, "start", ID], capture_output=True, timeout=60)
+    broker.close()
+    check(f"{engine}: a worker in a mount namespace of its own", done.returncode != 0 and
+          "namespace of its own" in broker.said("failed").get("text", ""), broker.heard)
     broker = with_broker("start", plan={"error": "RateLimited", "text": "later"})
     check(f"{engine}: a refused plan", broker.status == 20, broker.status)
     fresh("full")
