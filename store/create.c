@@ -78,13 +78,32 @@ static bool exists(int dir_fd, const char *name)
 	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* As the user. The closed home that was to take the place of the present one, but never did. */
+static int remove_placeholder(const struct st_home *home, int user_fd)
+{
+	_cleanup_close_ int fd = -1;
+	struct st_problem ignored;
+
+	if (st_open_owned_dir(user_fd, ST_KEPT_DIR, home->uid, &fd, &ignored) < 0 ||
+	    !st_dir_is_placeholder(fd, home->uid))
+		return 0;
+	if (fchmod(fd, 0700) < 0 || (unlinkat(fd, ST_README_NAME, 0) < 0 && errno != ENOENT) ||
+	    unlinkat(user_fd, ST_KEPT_DIR, AT_REMOVEDIR) < 0)
+		return -errno;
+	return 0;
+}
+
 /* As the user. What a creation that never came to its end has left. */
-static int remove_unfinished(int user_fd, struct st_problem *problem)
+static int remove_unfinished(const struct st_home *home, int user_fd, struct st_problem *problem)
 {
 	int r;
 
-	if (!st_home_is_unfinished(user_fd))
+	if (!st_home_is_unfinished(home, user_fd))
 		return 0;
+	r = remove_placeholder(home, user_fd);
+	if (r < 0)
+		return st_fail_errno(problem, r, "cannot remove what is left of an interrupted "
+				     "creation:", ST_KEPT_DIR);
 	r = st_remove_tree(user_fd, ST_VAULT_DIR, 0);
 	if (r < 0)
 		return st_fail_errno(problem, r, "cannot remove what is left of an interrupted "
@@ -159,7 +178,7 @@ static void undo_home(const struct st_home *home, int base_fd, int user_fd)
 	struct st_problem ignored;
 
 	st_become(home->uid, home->gid);
-	(void)remove_unfinished(user_fd, &ignored);
+	(void)remove_unfinished(home, user_fd, &ignored);
 	st_become_root();
 	(void)unlinkat(base_fd, home->user, AT_REMOVEDIR);
 	(void)unlinkat(home->base_fd, ST_BASE_DIR, AT_REMOVEDIR);
@@ -200,7 +219,7 @@ int st_create_home(const json_t *request, json_t **ret_reply, struct st_problem 
 	has_files = home_has_files(&home, problem);
 	if (has_files < 0)
 		return has_files;
-	r = remove_unfinished(user_fd, problem);
+	r = remove_unfinished(&home, user_fd, problem);
 	if (r >= 0)
 		r = check_free(&home, user_fd, problem);
 	if (r < 0)
@@ -354,10 +373,10 @@ static int remove_created_home(const char *user, struct st_problem *problem)
 	r = open_user_dir(&home, &base_fd, &user_fd, problem);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (exists(user_fd, ST_VAULT_DIR) && !st_home_is_unfinished(user_fd))
-		return st_fail(problem, -EBUSY, "the home of %s is complete, it stays", home.user);
 	st_become(home.uid, home.gid);
-	r = remove_unfinished(user_fd, problem);
+	if (exists(user_fd, ST_VAULT_DIR) && !st_home_is_unfinished(&home, user_fd))
+		return st_fail(problem, -EBUSY, "the home of %s is complete, it stays", home.user);
+	r = remove_unfinished(&home, user_fd, problem);
 	st_become_root();
 	if (r < 0)
 		return r;

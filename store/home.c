@@ -2,6 +2,7 @@
 /* Which home a user has, and what is encrypted of it. */
 #include "store/store.h"
 
+#include "kmod/uapi/ecfs.h"
 #include "lib/cleanup.h"
 #include "lib/error.h"
 #include "lib/vault-document.h"
@@ -13,6 +14,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #define HOMES_MAX 4096
 
@@ -113,12 +115,36 @@ int st_home_find(struct st_home *ret, const char *user, const json_t *uid,
 	return 0;
 }
 
-bool st_home_is_unfinished(int user_fd)
+/* What a closed home looks like: mount/placeholder.c makes it. */
+bool st_dir_is_placeholder(int dir_fd, uid_t owner)
+{
+	static const char *const names[] = { ST_README_NAME, NULL };
+	struct stat st;
+	bool empty;
+
+	return fstat(dir_fd, &st) == 0 && st.st_uid == owner && (st.st_mode & 07777) == 0500 &&
+	       st_dir_is_empty(dir_fd, names, &empty) == 0 && empty;
+}
+
+/* Closed, or open: then something encrypted is mounted there. */
+static bool home_is_encrypted(const struct st_home *home)
+{
+	_cleanup_close_ int fd = -1;
+	struct st_problem ignored;
+	struct statfs fs;
+
+	if (st_open_owned_dir(home->base_fd, home->leaf, home->uid, &fd, &ignored) < 0)
+		return false;
+	return (fstatfs(fd, &fs) == 0 && fs.f_type == ECFS_SUPER_MAGIC) ||
+	       st_dir_is_placeholder(fd, home->uid);
+}
+
+bool st_home_is_unfinished(const struct st_home *home, int user_fd)
 {
 	struct stat st;
 
 	return fstatat(user_fd, ST_CREATING_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       fstatat(user_fd, ST_KEPT_DIR, &st, AT_SYMLINK_NOFOLLOW) < 0;
+	       !home_is_encrypted(home);
 }
 
 static char *below_base(const struct st_home *home, const char *name)
@@ -143,7 +169,7 @@ static int probe_vault(const struct st_home *home, int user_fd, json_t **ret_par
 	r = st_open_owned_dir(user_fd, ST_VAULT_DIR, home->uid, &fd, problem);
 	if (r < 0)
 		return r;
-	if (st_home_is_unfinished(user_fd))
+	if (st_home_is_unfinished(home, user_fd))
 		return 0;
 	r = st_document_read(fd, home->uid, &document, &from_backup, problem);
 	if (r < 0) {

@@ -15,6 +15,8 @@
 #define ST_KEPT_DIR		"home-before-encryption"
 /* Stands there from the first step of a creation to the last. */
 #define ST_CREATING_FILE	"creating"
+/* The one file of a closed home. */
+#define ST_README_NAME		"README.txt"
 
 /* A user and the home that the user database gives. */
 struct st_home {
@@ -35,8 +37,10 @@ int st_home_find(struct st_home *ret, const char *user, const json_t *uid,
 void st_home_done(struct st_home *home);
 #define _cleanup_home_ _cleanup_(st_home_done)
 char *st_home_path(const struct st_home *home);
-/* An interrupted creation: its marker stands, and the old home is still in its place. */
-bool st_home_is_unfinished(int user_fd);
+bool st_dir_is_placeholder(int dir_fd, uid_t owner);
+/* An interrupted creation: its marker stands, and the old home is still in its place. As the
+ * user. */
+bool st_home_is_unfinished(const struct st_home *home, int user_fd);
 
 /*
  * Each takes a request and gives a reply, a new reference that is not touched on failure.

@@ -247,6 +247,39 @@ class Homes(Case):
         env.control("systemd1", "SetMode", "s", "work")
         create_home()
 
+    def test_interrupted_creation(self):
+        """The broker dies between the directories and the import: the old home is the home."""
+        with open("/home/alice/file", "w") as file:
+            file.write("precious")
+        env.control("systemd1", "SetMode", "s", "hold")
+        bus = dbus.bus.BusConnection(env.address)
+        bus.call_async(NAME, MANAGER, NAME, "CreateVault", "sa{sv}h",
+                       ("home", dbus.Dictionary({"user": "alice"}, signature="sv"),
+                        sealed("lost")), None, None, require_main_loop=False)
+        bus.flush()
+        env.wait_until(lambda: any("StartUnit" in line for line in self.new_jobs()), "the start")
+        env.kill_broker()
+        bus.close()
+        # What a worker had copied, and the closed home that it had prepared.
+        subprocess.run("touch /home/.ecryptfs/alice/vault/copied; cd /home/.ecryptfs/alice; "
+                       "install -d -m 500 home-before-encryption; "
+                       "touch home-before-encryption/README.txt; chown -R 61000:61000 .",
+                       shell=True, check=True)
+        env.start_broker()
+        env.control("systemd1", "SetMode", "s", "work")
+        self.assertEqual(self.log_in("lost"), "N")
+        create_home()
+        self.assertFalse(os.path.exists("/home/.ecryptfs/alice/vault/copied"))
+        self.assertEqual(self.log_in("right"), "M")
+
+    def test_finished_but_for_the_marker(self):
+        path, _, _ = create_home()
+        self.assertTrue(path)
+        subprocess.run("touch /home/.ecryptfs/alice/creating; touch /home/alice/README.txt; "
+                       "chown -R 61000:61000 /home/alice; chmod 500 /home/alice", shell=True,
+                       check=True)
+        self.assertEqual(self.log_in("right"), "M", "the home is closed, so it was swapped")
+
     def test_create_twice(self):
         create_home()
         self.refused("AlreadyExists", create_home)
