@@ -277,6 +277,14 @@ static bool may_pass(int err)
 	       err == -EAGAIN;
 }
 
+/* A growth that finds no room is undone and told to its caller: no fsync() need hear of it. */
+static void note_error(struct writeback *wb, int err)
+{
+	wb->err = wb->err ?: err;
+	if (!may_pass(err) || !READ_ONCE(ecfs_i(wb->inode)->growing))
+		mapping_set_error(wb->inode->i_mapping, err);
+}
+
 static int flush_batch(struct writeback *wb)
 {
 	struct ecfs_batch *batch = wb->batch;
@@ -290,10 +298,8 @@ static int flush_batch(struct writeback *wb)
 	iov_iter_bvec(&iter, ITER_SOURCE, batch->bvec, batch->n, batch->len);
 	err = ecfs_lower_write(wb->file, &iter, batch->pos + ei->header_len);
 	set_bit(ECFS_I_TIMES, &ei->flags);
-	if (err) {
-		mapping_set_error(wb->inode->i_mapping, err);
-		wb->err = wb->err ?: err;
-	}
+	if (err)
+		note_error(wb, err);
 	for (i = 0; i < batch->n; i++) {
 		/* Under writeback a truncation waits for us: the folio is still the file's. */
 		if (err && may_pass(err))
@@ -346,8 +352,7 @@ out:
 static int give_back(struct writeback *wb, struct writeback_control *wbc, struct folio *folio,
 		     int err)
 {
-	mapping_set_error(wb->inode->i_mapping, err);
-	wb->err = wb->err ?: err;
+	note_error(wb, err);
 	if (may_pass(err))
 		folio_redirty_for_writepage(wbc, folio);
 	folio_unlock(folio);
@@ -542,6 +547,18 @@ int ecfs_zero_range(struct inode *inode, loff_t from, loff_t to)
 }
 
 /**
+ * ecfs_zero_tail() - zeros from @size to the end of its page, where the file has bytes there
+ *
+ * Context: inode_lock held.
+ */
+int ecfs_zero_tail(struct inode *inode, loff_t size)
+{
+	loff_t end = min_t(loff_t, round_up(size, PAGE_SIZE), i_size_read(inode));
+
+	return end > size ? zero_in_folio(inode, size, end) : 0;
+}
+
+/**
  * ecfs_back() - make sure that every extent of the file exists below
  *
  * Overwriting is delayed, growing is not: a full disk is the caller's error now, not a loss
@@ -557,7 +574,9 @@ int ecfs_back(struct inode *inode)
 
 	if (end <= ei->backed)
 		return 0;
+	WRITE_ONCE(ei->growing, true);
 	err = filemap_write_and_wait_range(inode->i_mapping, ei->backed, end - 1);
+	WRITE_ONCE(ei->growing, false);
 	if (!err)
 		ei->backed = end;
 	return err;

@@ -20,6 +20,7 @@ extern const struct address_space_operations ecfs_aops;
 void *ecfs_batch_alloc(gfp_t gfp, void *unused);
 void ecfs_batch_free(void *element, void *unused);
 int ecfs_zero_range(struct inode *inode, loff_t from, loff_t to);
+int ecfs_zero_tail(struct inode *inode, loff_t size);
 int ecfs_grow(struct inode *inode, loff_t size);
 int ecfs_back(struct inode *inode);
 

@@ -522,16 +522,13 @@ static int trim_below(struct inode *inode, u64 lower_len)
 static int truncate_down(struct inode *inode, loff_t size)
 {
 	struct ecfs_inode *ei = ecfs_i(inode);
-	loff_t page_end = round_up(size, PAGE_SIZE);
 	u64 lower_len;
 	int err;
 
 	/* Old data behind the new end must not come back when the file grows again. */
-	if (size < page_end) {
-		err = ecfs_zero_range(inode, size, min(page_end, i_size_read(inode)));
-		if (err)
-			return err;
-	}
+	err = ecfs_zero_tail(inode, size);
+	if (err)
+		return err;
 	filemap_invalidate_lock(inode->i_mapping);
 	truncate_setsize(inode, size);
 	filemap_invalidate_unlock(inode->i_mapping);

@@ -80,8 +80,8 @@ static void evict_inode(struct inode *inode)
 	forget_fek(inode);
 	kfree(ei->xattr);
 	ei->xattr = NULL;
+	/* Path walks under RCU may still look: both inodes are freed by RCU, so it stays valid. */
 	iput(ei->lower);
-	ei->lower = NULL;
 }
 
 static int write_inode(struct inode *inode, struct writeback_control *wbc)
@@ -224,6 +224,8 @@ static int pin_lower(struct super_block *sb, struct fs_context *fc)
 	struct path path;
 	int err;
 
+	if (!*fc->source)
+		return invalfc(fc, "source is empty");	/* kern_path() would take the cwd */
 	err = kern_path(fc->source, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &path);
 	if (err) {
 		errorfc(fc, "source '%s': error %d", fc->source, err);

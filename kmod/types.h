@@ -130,6 +130,7 @@ struct ecfs_inode {
 	 * under the upper inode_lock.
 	 */
 	loff_t backed;
+	bool growing;			/* backed is being moved up */
 
 	spinlock_t file_lock;		/* guards the pointer lower_file */
 	struct file *lower_file;
