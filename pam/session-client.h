@@ -19,7 +19,7 @@
 #endif
 #define ECP_STASH_MS	1000	/* StashSecret, of which nothing depends */
 #define ECP_CALL_MS	2000	/* connect, call, reply */
-#define ECP_START_MS	8000	/* the same, where the bus has yet to start the broker */
+#define ECP_START_MS	3500	/* the same, where the bus has yet to start the broker */
 #define ECP_FIRST_MS	3000	/* from the call to the first message, ... */
 #define ECP_LAG_MS	1500	/* ... or this from a late reply */
 #define ECP_SILENCE_MS	3000	/* between two messages */

@@ -17,6 +17,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <security/pam_appl.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -842,34 +843,52 @@ static void test_session_after_a_change_has_both_secrets(void **state)
 	end_broker("mounted");
 }
 
-/* The bus starts the broker, and that takes longer than a hung one would be given. */
-static void test_slow_start_is_waited_for(void **state)
+/* A login that finds no broker, where the bus starts one by command. */
+static void login_with_activation(struct login *login, const char *command)
 {
-	struct login login = { .talk.answers = { "alice" } };
+	static const char service[] = "/run/services/org.ecryptfs.Manager1.service";
 	_cleanup_fclose_ FILE *file = NULL;
 
 	unlink(LOG);
 	assert_int_equal(mkdir("/run/services", 0755), 0);
-	file = fopen("/run/services/org.ecryptfs.Manager1.service", "we");
-	fprintf(file, "[D-BUS Service]\nName=org.ecryptfs.Manager1\n"
-		"Exec=/bin/sh -c \"sleep 4; exec %s mounted " LOG "\"\n", broker_path);
+	file = fopen(service, "we");
+	fprintf(file, "[D-BUS Service]\nName=org.ecryptfs.Manager1\nExec=/bin/sh -c \"%s\"\n",
+		command);
 	fflush(file);
 	end(&bus_pid);
 	begin_bus();
-	login_start(&login, "login", "alice", "/dev/tty1");
-	login_begin(&login, 0);
-	assert_went_on(&login);
-	printf("started by the bus in 4 s: %.3f s in auth, %.3f s in session\n", login.auth_s,
-	       login.open_s);
-	assert_int_equal(login.talk.n_lines, 0);
-	assert_true(login.auth_s + login.open_s > 3.9 && login.auth_s + login.open_s < 5.5);
-	assert_logged("OpenSession alice");
-	login_end(&login);
-	/* the broker that the bus started goes with it */
-	unlink("/run/services/org.ecryptfs.Manager1.service");
+	login_start(login, "login", "alice", "/dev/tty1");
+	login_begin(login, 0);
+	printf("%s: %.3f s in auth, %.3f s in session\n", command, login->auth_s, login->open_s);
+	login_end(login);
+	unlink(service);
 	rmdir("/run/services");
+	/* what the bus started goes with it */
 	end(&bus_pid);
 	begin_bus();
+	assert_went_on(login);
+}
+
+/* That takes longer than a hung one would be given, and the home opens. */
+static void test_slow_start_is_waited_for(void **state)
+{
+	struct login login = { .talk.answers = { "alice" } };
+	char command[PATH_MAX + 64];
+
+	snprintf(command, sizeof(command), "sleep 4; exec %s mounted " LOG, broker_path);
+	login_with_activation(&login, command);
+	assert_int_equal(login.talk.n_lines, 0);
+	assert_true(login.auth_s + login.open_s > 3.9);
+	assert_logged("OpenSession alice");
+}
+
+static void test_start_that_fails(void **state)
+{
+	struct login login = { .talk.answers = { "alice" } };
+
+	login_with_activation(&login, "sleep 8");
+	assert_int_equal(login.talk.n_lines, 1);
+	assert_true(login.auth_s + login.open_s < 5.0);
 }
 
 static size_t resident_kib(void)
@@ -967,6 +986,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(test_password_of_others_is_not_our_business, test_end),
 		cmocka_unit_test_teardown(test_session_after_a_change_has_both_secrets, test_end),
 		cmocka_unit_test_teardown(test_slow_start_is_waited_for, test_end),
+		cmocka_unit_test_teardown(test_start_that_fails, test_end),
 		cmocka_unit_test_teardown(test_many_logins_leave_nothing, test_end),
 		cmocka_unit_test_teardown(test_gives_up_in_the_end, test_end),
 		cmocka_unit_test_teardown(test_login_whatever_the_broker_does, test_end),
