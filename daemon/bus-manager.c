@@ -51,6 +51,14 @@ static int read_user(sd_bus_message *message, const char **ret, sd_bus_error *er
 	return 0;
 }
 
+static int read_caller_and_user(sd_bus_message *message, uid_t *ret_uid, const char **ret_user,
+				sd_bus_error *error)
+{
+	int r = ecd_call_uid(message, ret_uid);
+
+	return r < 0 ? r : read_user(message, ret_user, error);
+}
+
 static int require_root(sd_bus_message *message, const char *method, sd_bus_error *error)
 {
 	uid_t uid;
@@ -452,10 +460,7 @@ static int method_stash_secret(sd_bus_message *message, void *userdata, sd_bus_e
 	uid_t uid;
 	int r;
 
-	r = ecd_call_uid(message, &uid);
-	if (r < 0)
-		return r;
-	r = read_user(message, &user, error);
+	r = read_caller_and_user(message, &uid, &user, error);
 	if (r < 0)
 		return r;
 	r = ecd_call_read_secret(message, &secret, error);
@@ -488,10 +493,7 @@ static int method_change_login_secret(sd_bus_message *message, void *userdata, s
 	uid_t uid;
 	int r;
 
-	r = ecd_call_uid(message, &uid);
-	if (r < 0)
-		return r;
-	r = read_user(message, &user, error);
+	r = read_caller_and_user(message, &uid, &user, error);
 	if (r < 0)
 		return r;
 	r = ecd_call_read_secret(message, &old_secret, error);

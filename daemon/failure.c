@@ -6,7 +6,6 @@
 #include "lib/log-ids.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,21 +35,28 @@ static const struct {
 	{ EEXIST, "See which there are: ecryptfsctl list", NULL },
 };
 
-int ecd_fail(struct ecd_failure *failure, int r, const char *message_id, const char *format, ...)
+int ecd_failv(struct ecd_failure *failure, int r, const char *message_id, const char *format,
+	      va_list args)
 {
 	char text[ECD_FAILURE_TEXT_LEN] = "";
-	va_list args;
 
 	/* Into a copy, because an argument may be the text that stands there. */
-	if (format) {
-		va_start(args, format);
+	if (format)
 		vsnprintf(text, sizeof(text), format, args);
-		va_end(args);
-	}
 	failure->r = r;
 	failure->message_id = message_id;
 	snprintf(failure->text, sizeof(failure->text), "%s",
 		 text[0] ? text : ec_error_sentence(r));
+	return r;
+}
+
+int ecd_fail(struct ecd_failure *failure, int r, const char *message_id, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	ecd_failv(failure, r, message_id, format, args);
+	va_end(args);
 	return r;
 }
 

@@ -3,6 +3,8 @@
 #ifndef ECD_FAILURE_H
 #define ECD_FAILURE_H
 
+#include <stdarg.h>
+
 #define ECD_FAILURE_TEXT_LEN 1024
 
 struct ecd_failure {
@@ -14,6 +16,8 @@ struct ecd_failure {
 /* Fills it; a NULL or empty text becomes the sentence of lib/error.c. Returns r. */
 __attribute__((format(printf, 4, 5)))
 int ecd_fail(struct ecd_failure *failure, int r, const char *message_id, const char *format, ...);
+int ecd_failv(struct ecd_failure *failure, int r, const char *message_id, const char *format,
+	      va_list args);
 /* The command that helps, or why there is none. Never NULL. */
 const char *ecd_failure_hint(int r);
 /* The id under which a failure goes to the journal. */

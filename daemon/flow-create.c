@@ -19,7 +19,6 @@
 #include "lib/vault-document.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 
 #define STOP_TIMEOUT_US (60u * UINT64_C(1000000))
@@ -91,13 +90,11 @@ static void fail(struct ecd_operation *operation, const struct ecd_failure *fail
 __attribute__((format(printf, 3, 4)))
 static void fail_text(struct ecd_operation *operation, int r, const char *format, ...)
 {
-	char text[ECD_FAILURE_TEXT_LEN];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	ecd_failv(&operation->failure, r, NULL, format, args);
 	va_end(args);
-	ecd_fail(&operation->failure, r, NULL, "%s", text);
 	undo(operation);
 }
 

@@ -12,7 +12,6 @@
 #include "lib/log.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 
 static const struct ecd_flow *const flows[] = {
@@ -175,13 +174,11 @@ void ecd_operation_fail(struct ecd_operation *operation, const struct ecd_failur
 
 void ecd_operation_fail_text(struct ecd_operation *operation, int r, const char *format, ...)
 {
-	char text[ECD_FAILURE_TEXT_LEN];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	ecd_failv(&operation->failure, r, NULL, format, args);
 	va_end(args);
-	ecd_fail(&operation->failure, r, NULL, "%s", text);
 	ecd_operation_finish(operation);
 }
 

@@ -28,6 +28,7 @@
 #define CLOSE_DELAY_US	(1u * UINT64_C(1000000))	/* a new login may follow at once */
 #define LOOK_AGAIN_US	(2u * UINT64_C(1000000))
 #define RETRY_US	(30u * UINT64_C(1000000))
+#define SESSION_MESSAGE_LEN_MAX 1000u	/* what readers have room for */
 #define UID_UNKNOWN	((uid_t)-1)
 
 /* One descriptor that somebody holds the other end of. */
@@ -206,9 +207,9 @@ static void login_fail(struct ecd_login *login, const struct ecd_failure *failur
 	const char *name = ec_error_bus_name(failure->r) + strlen(EC_ERROR_PREFIX);
 	const char *id = failure->message_id && !*failure->message_id ? NULL :
 			 ecd_failure_message_id(failure);
-	char text[ECD_FAILURE_TEXT_LEN + 256];
+	char text[SESSION_MESSAGE_LEN_MAX];
 
-	snprintf(text, sizeof(text), "E %s The encrypted home of %s %s: %s. %s.", name, login->user,
+	snprintf(text, sizeof(text), "E %s The encrypted home of %.64s %s: %.600s. %s.", name, login->user,
 		 login->change ? "keeps its old secret" : "stays closed", failure->text,
 		 failure->r == -ENOKEY || failure->r == -EKEYREJECTED ?
 		 (login->change ? "Set the new one: ecryptfsctl passwd" :
