@@ -208,8 +208,6 @@ static int tell(struct ctl *ctl, const struct request *request, const struct res
 		vault = json_object();
 	if (ctl->json != CTL_JSON_OFF)
 		return tell_json(ctl, result, vault);
-	if (result->recovery.len)
-		show_recovery(request, &result->recovery);
 	if (request->user)
 		printf("The home of %s is a vault now. The next login opens it.\n", request->user);
 	else
@@ -218,6 +216,9 @@ static int tell(struct ctl *ctl, const struct request *request, const struct res
 	if (result->kept)
 		printf("The files as they were are kept in %s. Once you have seen them in the "
 		       "vault,\nremove them: they are not encrypted.\n", result->kept);
+	/* Last, so that nothing scrolls it away; an answer by ^C loses nothing then. */
+	if (result->recovery.len)
+		show_recovery(request, &result->recovery);
 	json_decref(vault);
 	return 0;
 }

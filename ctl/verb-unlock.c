@@ -52,6 +52,16 @@ static int unlock(struct ctl *ctl, const char *path, const char *arg, uint32_t *
 	}
 }
 
+/* A shell that was started in the closed home still sees that. */
+static bool stands_in(const char *mount_point)
+{
+	_cleanup_free_ char *cwd = getcwd(NULL, 0);
+	size_t len = strlen(mount_point);
+
+	return cwd && len && !strncmp(cwd, mount_point, len) &&
+	       (cwd[len] == '/' || cwd[len] == '\0');
+}
+
 static int tell_unlocked(struct ctl *ctl, const char *path, uint32_t slot)
 {
 	_cleanup_free_ char *text = NULL, *mount_point = NULL;
@@ -64,7 +74,8 @@ static int tell_unlocked(struct ctl *ctl, const char *path, uint32_t slot)
 						     "slot", (int)slot));
 	mount_point = ctl_printable(ctl_vault_string(vault, "mount_point"));
 	if (mount_point && mount_point[0])
-		printf("Open at %s.\n", mount_point);
+		printf("Open at %s.%s\n", mount_point, stands_in(mount_point) ?
+		       " This shell still sees the closed one: type `cd \"$PWD\"`" : "");
 	else
 		puts("Open.");
 	json_decref(vault);

@@ -30,7 +30,7 @@ RECOVERY = r"(?:[cbdefghijklnrtuv]{10}-){7}[cbdefghijklnrtuv]{10}"
 SECRET = "correct horse battery"
 
 
-def ctl(*arguments, uid=None, stdin=b"", pass_fds=(), env=None, session=False):
+def ctl(*arguments, uid=None, stdin=b"", pass_fds=(), env=None, session=False, cwd="/"):
     """(exit code, stdout, stderr)"""
     def become():
         if session:
@@ -40,7 +40,7 @@ def ctl(*arguments, uid=None, stdin=b"", pass_fds=(), env=None, session=False):
             os.setgid(uid)
             os.setuid(uid)
     result = subprocess.run([CTL, *arguments], input=stdin, capture_output=True, timeout=120,
-                            pass_fds=pass_fds, preexec_fn=become, cwd="/",
+                            pass_fds=pass_fds, preexec_fn=become, cwd=cwd,
                             env=dict(os.environ, **(env or {})))
     return result.returncode, result.stdout.decode(), result.stderr.decode()
 
@@ -158,6 +158,8 @@ def test_unlock(recovery):
     want(2, "Bad file descriptor", "unlock", "alice", "--key-fd=77")
     assert "Open at /home/alice." in good("unlock", "alice", key(SECRET + "\n"))
     want(16, "unlocked already", "unlock", "alice", key(SECRET))
+    good("lock", "alice")
+    assert 'type `cd "$PWD"`' in good("unlock", "alice", key(SECRET), cwd="/home/alice")
     assert "mounted" in good("list")
     assert good("lock", "alice") == "Closed.\n"
     result = as_json("unlock", key(recovery), uid=ALICE)
