@@ -142,7 +142,11 @@ static void start(struct ecd_operation *operation)
 {
 	struct ecd_vault *vault = operation->vault;
 
-	if (!vault->mounted) {
+	if (!vault->mounted && operation->logout) {
+		/* Somebody else closed it while this waited: that is what was wanted. */
+		operation->nothing = true;
+		ecd_operation_finish(operation);
+	} else if (!vault->mounted) {
 		ecd_operation_fail_text(operation, -ENOKEY, "it is locked already");
 	} else if (operation->logout) {
 		/* After a restart it is not known yet what kind of home this is. */

@@ -53,8 +53,10 @@ int ecd_key_open(struct ecd_operation *operation, const json_t *document,
 
 static json_t *legacy_body(const char *op, const json_t *legacy)
 {
-	json_t *body = json_pack("{s:s, s:O}", "op", op, "wrapped",
-				 json_object_get(legacy, "wrapped"));
+	/* With the signatures, so that a passphrase of another vault is noticed. */
+	json_t *body = json_pack("{s:s, s:O, s:O}", "op", op, "wrapped",
+				 json_object_get(legacy, "wrapped"), "sigs",
+				 json_object_get(legacy, "sigs"));
 	json_t *salt = json_object_get(legacy, "v1_salt");
 
 	if (body && salt)
@@ -65,11 +67,7 @@ static json_t *legacy_body(const char *op, const json_t *legacy)
 int ecd_key_open_legacy(struct ecd_operation *operation, const json_t *legacy,
 			const struct ec_secret *secret, ecd_reply_fn fn)
 {
-	json_t *body = legacy_body("open-legacy", legacy);
-
-	if (body)
-		json_object_set(body, "sigs", json_object_get(legacy, "sigs"));
-	return ask(operation, body, &secret, 1, fn);
+	return ask(operation, legacy_body("open-legacy", legacy), &secret, 1, fn);
 }
 
 int ecd_key_change(struct ecd_operation *operation, const json_t *document,

@@ -220,6 +220,16 @@ class Homes(Case):
             env.control("login1", "Remove", "s", "1")
             env.control("login1", "Remove", "s", "2")
 
+    def test_nothing_spurious_at_logout(self):
+        """A home that is closed by hand, or by its creation, is not closed again."""
+        path, _, _ = create_home()
+        time.sleep(2)
+        self.assertEqual(self.log_in("right"), "M")
+        vault_call(path, "Lock", "a{sv}", no_options())
+        self.sockets.pop().close()
+        time.sleep(3)
+        self.assertNotIn("could not be locked", env.output())
+
     def test_lingering_keeps_the_manager(self):
         path, _, _ = create_home()
         open(env.run + "/linger/alice", "w").close()
