@@ -477,6 +477,9 @@ static void op_lseek(struct fsx *f)
 		fsx_same(f, result);
 		return;
 	}
+	/* which moves the position as well */
+	each_side(s)
+		lseek(slot->fd[s], 0, SEEK_SET);
 	if (offset < 0 || offset >= st.st_size || result[FSX_SUT].err) {
 		/* no data to the end: then there must be none on the other side either */
 		if (result[FSX_SUT].err == ENXIO && offset >= 0 && whence == SEEK_DATA &&

@@ -67,8 +67,12 @@ static void op_open(struct fsx *f)
 	int flags = random_open_flags(f), fd[FSX_N_SIDES];
 	mode_t mode = 0600 | fsx_below(f, 01000) | (fsx_chance(f, 5) ? S_ISGID : 0);
 	struct fsx_path path;
+	struct stat st;
 
 	fsx_pick_path(f, &path);
+	/* what is no regular file refuses it, and the oracle is not asked for it */
+	if (stat(path.in[FSX_ORACLE], &st) == 0 && !S_ISREG(st.st_mode))
+		flags &= ~O_DIRECT;
 	fsx_note(f, "%s flags %#o mode %#o", path.rel, flags, mode);
 	each_side(s) {
 		fd[s] = open(path.in[s], s ? flags & ~O_DIRECT : flags, mode);

@@ -60,14 +60,14 @@ part_fio() {
 				skip "$set: fio $io" "the kernel has it turned off"
 				continue
 			fi
-			check "$set: fio $io" fio_job $io --ioengine=$io --iodepth=4 && echo "    $_out"
+			check "$set: fio $io" fio_job $io --ioengine=$io --iodepth=4 && said
 			[ $set = aes128 ] || [ $io != psync ] || break
 		done
 		if [ "$engine" = ecfs ]; then
-			check "$set: fio libaio, O_DIRECT" fio_job libaio --ioengine=libaio --iodepth=8 --direct=1 --bsrange=4k-16k --bs_unaligned=0 && echo "    $_out"
+			check "$set: fio libaio, O_DIRECT" fio_job libaio --ioengine=libaio --iodepth=8 --direct=1 --bsrange=4k-16k --bs_unaligned=0 && said
 		fi
-		check "$set: fio two jobs, fsync" fio_job psync --ioengine=psync --fsync=16 && echo "    $_out"
-		check "$set: fio across mounts" fio_across_mounts && echo "    $_out"
+		check "$set: fio two jobs, fsync" fio_job psync --ioengine=psync --fsync=16 && said
+		check "$set: fio across mounts" fio_across_mounts && said
 		check "$set: unmounts after fio" umount /upper
 	done
 }

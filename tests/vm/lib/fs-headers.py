@@ -11,6 +11,7 @@ flipped bit at offset o, or a file cut to n bytes:
 
     size, 0..7	    the right bytes up to the new size, zeros behind them within the last extent,
 		    and EIO for what is not there
+    geometry, 20..25	    noise (every extent is looked for elsewhere), or an error
     EFEK	    noise (another key), or an error: nothing in the format tells
     anything else   the right bytes, or an error
     cut		    the right bytes as far as whole extents go, or an error; no bytes if cut to 0
@@ -112,8 +113,10 @@ def extent_end(size):
 def verdict(what, number, want, have, err, efek):
     if err and err not in ERRORS:
         return f"error {errno.errorcode.get(err, err)}"
-    if have is None:
+    if have is None or (have == b"" and err):
         return "error"
+    if what == "bit" and 20 <= number // 8 < 26 and have != want:
+        return "noise (another place)"
     if what == "bit" and EFEK <= number // 8 < EFEK + efek and have != want:
         return "noise (another key)"
     padded = want + bytes(extent_end(len(want)) - len(want))

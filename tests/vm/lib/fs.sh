@@ -7,6 +7,7 @@
 #	fs_mount TYPE LOWER UPPER [MOUNT_ECFS_ARGUMENT...]	with the set of fs_case
 #	fs_umount UPPER
 #	fs_ready TYPE		true if the kernel has that filesystem
+#	said			what the command of the last check said
 #	fs_log			kernel messages since the last fs_log
 #
 # TYPE is ecfs (keys given with the mount), ecfs-keyring (found in the caller's session keyring),
@@ -90,6 +91,11 @@ fs_umount() {
 fs_ready() {
 	modprobe "$1" 2>/dev/null
 	grep -qw "$1" /proc/filesystems
+}
+
+# The last line that the last check's command printed.
+said() {
+	tail -n 1 "$check_out" | sed 's/^/    /'
 }
 
 fs_log() {
