@@ -54,6 +54,10 @@ class Broker(threading.Thread):
         self.start()
 
     def close(self):
+        # The thread has to be out of accept() before the number of the descriptor is free again:
+        # it would take the next broker's connections.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.join(10)
         self.listener.close()
         os.unlink(SOCKET)
 
