@@ -16,7 +16,12 @@ import threading
 import time
 import traceback
 
-import dbus
+try:
+    import dbus
+    import gi  # noqa: F401  (of the stand-ins)
+except ImportError as error:
+    print(f"SKIP: needs python3-dbus and python3-gi: {error}")
+    sys.exit(77)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAME = "org.ecryptfs.Manager1"

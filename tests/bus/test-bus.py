@@ -14,10 +14,8 @@ import time
 import unittest
 
 sys.dont_write_bytecode = True
-import dbus  # noqa: E402
-
 from harness import (ALICE, BOB, CAROL, MANAGER, NAME, VAULT, Environment, Remote,  # noqa: E402
-                     as_user, enter_namespace, handle, read_memfd, sealed, secret, session_end,
+                     as_user, dbus, enter_namespace, handle, read_memfd, sealed, secret, session_end,
                      skip)
 
 ERROR = "org.ecryptfs.Error."
