@@ -85,7 +85,7 @@ static int decrypt_folio(struct inode *inode, struct folio *folio, struct skciph
 
 		kunmap_local(addr);
 		if (hole) {	/* no cipher writes this: damage, which must not pass for data */
-			ecfs_warn(inode, "extent %llu is a hole below", index);
+			ecfs_warn_once(inode, "extent %llu is a hole below", index);
 			return -EIO;
 		}
 		err = ecfs_crypt_extent(ecfs_sb(inode->i_sb), ei->fek, req, index, page, page,
@@ -103,7 +103,7 @@ static int finish_read(struct inode *inode, struct folio *folio, struct skcipher
 
 	if (req) {
 		if (got < want) {
-			ecfs_warn(inode, "lower file is too short for its size");
+			ecfs_warn_once(inode, "lower file is too short for its size");
 			return -EIO;
 		}
 		err = decrypt_folio(inode, folio, req, want);
@@ -513,6 +513,7 @@ out:
 
 /**
  * ecfs_zero_range() - zeros into part of a file
+ * @inode:	regular, format 3
  * @from:	first byte
  * @to:		byte behind the last; a file that is shorter grows up to it, without a gap if
  *		@from is not behind its end
@@ -548,6 +549,8 @@ int ecfs_zero_range(struct inode *inode, loff_t from, loff_t to)
 
 /**
  * ecfs_zero_tail() - zeros from @size to the end of its page, where the file has bytes there
+ * @inode:	regular, format 3
+ * @size:	bytes
  *
  * Context: inode_lock held.
  */
@@ -560,6 +563,7 @@ int ecfs_zero_tail(struct inode *inode, loff_t size)
 
 /**
  * ecfs_back() - make sure that every extent of the file exists below
+ * @inode:	regular; for passthrough the same, with its own bytes
  *
  * Overwriting is delayed, growing is not: a full disk is the caller's error now, not a loss
  * later. Only extents that are new below are written here.
@@ -591,6 +595,8 @@ static void shrink_back(struct inode *inode, loff_t size)
 
 /**
  * ecfs_grow() - zeros from the end of the file up to a new end
+ * @inode:	regular, format 3
+ * @size:	bytes, more than the file has
  *
  * Context: inode_lock held.
  * Return: 0, or an error with the file as long as it was.

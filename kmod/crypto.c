@@ -24,7 +24,9 @@ int ecfs_md5(struct ecfs_sb *sbi, const u8 *buf, size_t len, u8 ret[ECFMT_MD5_LE
 /**
  * ecfs_tfm_new() - cipher handle with its key set
  * @mode:	"ecb" or "cbc"
+ * @cipher:	row of the table
  * @key:	@key_len bytes
+ * @key_len:	bytes, one that the cipher takes
  *
  * Return: handle, or ERR_PTR: -ENOPKG if the kernel has no such cipher, -EINVAL for a weak key.
  */
@@ -56,7 +58,10 @@ struct crypto_skcipher *ecfs_tfm_new(const char *mode, const struct ecfmt_cipher
 
 /**
  * ecfs_ecb_tfm() - encrypt or decrypt in place
+ * @tfm:	ecb handle, key set
  * @buf:	@len bytes from kmalloc(), whole blocks
+ * @len:	bytes
+ * @encrypt:	or else decrypt
  */
 int ecfs_ecb_tfm(struct crypto_skcipher *tfm, u8 *buf, size_t len, bool encrypt)
 {
@@ -93,7 +98,10 @@ int ecfs_ecb(const struct ecfmt_cipher *cipher, const u8 *key, size_t key_len,
 
 /**
  * ecfs_fek_new() - make a file's key ready for use
+ * @sbi:	for its MD5 handle
+ * @cipher:	row of the table
  * @key:	the file key, @key_len bytes; the caller wipes it
+ * @key_len:	bytes
  *
  * Source: docs/format.md, content; root IV = MD5 of the key.
  * Return: key state for ecfs_fek_free(), or ERR_PTR.
@@ -131,9 +139,14 @@ void ecfs_fek_free(struct ecfs_fek *fek)
 
 /**
  * ecfs_crypt_extent() - one extent of a file
+ * @sbi:	for its MD5 handle
+ * @fek:	key of the file
  * @req:	request of @fek's handle; any state
  * @index:	number of the extent in the upper file
+ * @src:	page with the extent
+ * @dst:	page for the result, may be @src
  * @offset:	bytes into both pages, a multiple of 4096
+ * @encrypt:	or else decrypt
  */
 int ecfs_crypt_extent(struct ecfs_sb *sbi, struct ecfs_fek *fek, struct skcipher_request *req,
 		      u64 index, struct page *src, struct page *dst, unsigned int offset,

@@ -15,6 +15,12 @@ struct skcipher_request;
 	pr_warn_ratelimited("%s inode %llu: " fmt "\n", (inode)->i_sb->s_id, \
 			    (unsigned long long)(inode)->i_ino, ##__VA_ARGS__)
 
+/* One line for an inode, however often it is met. */
+#define ecfs_warn_once(inode, fmt, ...) do { \
+	if (!test_and_set_bit(ECFS_I_WARNED, &ecfs_i(inode)->flags)) \
+		ecfs_warn(inode, fmt, ##__VA_ARGS__); \
+} while (0)
+
 /* aops.c */
 extern const struct address_space_operations ecfs_aops;
 void *ecfs_batch_alloc(gfp_t gfp, void *unused);

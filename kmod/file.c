@@ -48,6 +48,7 @@ static bool is_dirty(struct inode *inode)
 
 /**
  * ecfs_file_get() - make a regular file ready for reading or writing
+ * @inode:	regular
  * @dentry:	any of its names
  * @write:	the lower file must be writable
  *

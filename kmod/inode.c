@@ -36,6 +36,7 @@ static bool dentry_reserved(struct inode *dir, const struct dentry *dentry)
 
 /**
  * ecfs_copy_attr() - take over what the lower inode says now
+ * @inode:	any
  *
  * Not the size of regular files, which the header says; and not the times of a file whose
  * delayed writes are newer than the lower inode knows.
@@ -105,6 +106,7 @@ static void setup_new(struct inode *inode, struct dentry *lower_dentry)
 
 /**
  * ecfs_iget() - the upper inode of a lower dentry
+ * @sb:	ours
  * @lower_dentry:	positive
  *
  * Return: referenced inode, or ERR_PTR: -EXDEV for another filesystem below, -EREMOTE for a
@@ -564,6 +566,8 @@ static int truncate_raw(struct inode *inode, loff_t size)
 
 /**
  * ecfs_truncate() - change the size of a regular file
+ * @inode:	regular
+ * @size:	bytes
  *
  * Context: inode_lock held, ecfs_file_get() for writing done.
  */

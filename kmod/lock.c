@@ -67,6 +67,7 @@ static struct inode *next_keyed(struct ecfs_sb *sbi)
 
 /**
  * ecfs_lock() - write back, then wipe every key and drop the plaintext that is cached
+ * @sb:	ours
  *
  * Return: 0, or the first error of the writing back. The filesystem is locked either way.
  */

@@ -54,6 +54,8 @@ static bool is_special(const struct super_block *lower)
 
 /**
  * ecfs_lower_check() - can and may @path be the lower directory of @sb?
+ * @sb:	ours, coming up
+ * @path:	the source of the mount
  * @ret_why:	constant text for the user, set on failure
  *
  * FUSE is allowed when it was mounted from the initial user namespace: content goes through the
@@ -95,6 +97,8 @@ int ecfs_lower_check(struct super_block *sb, const struct path *path, const char
 
 /**
  * ecfs_lower_open() - open a lower file with the mounter's credentials
+ * @sbi:	for the mount below and the credentials
+ * @lower_dentry:	positive
  * @flags:	O_RDONLY or O_RDWR, O_DIRECTORY
  *
  * The access time below is left alone; so are the other times, which ecfs_meta_store() sets to
@@ -125,6 +129,7 @@ struct file *ecfs_lower_open(struct ecfs_sb *sbi, struct dentry *lower_dentry, i
 
 /**
  * ecfs_lower_file() - the open lower file of an inode
+ * @ei:	regular
  *
  * Return: reference for fput(), or NULL.
  */
@@ -142,6 +147,9 @@ struct file *ecfs_lower_file(struct ecfs_inode *ei)
 
 /**
  * ecfs_lower_read() - read until the iterator is full or the file ends
+ * @file:	lower file
+ * @iter:	where to; bytes wanted is its count
+ * @pos:	bytes into the lower file
  * @ret_len:	bytes read, less than asked for at the end of the file
  */
 int ecfs_lower_read(struct file *file, struct iov_iter *iter, loff_t pos, size_t *ret_len)
@@ -194,6 +202,9 @@ static void write_work(struct work_struct *work)
 
 /**
  * ecfs_lower_write() - write all of the iterator
+ * @file:	lower file, writable
+ * @iter:	what; all of it
+ * @pos:	bytes into the lower file
  *
  * RLIMIT_FSIZE is about the upper file, where the VFS has judged it. The lower one is longer by
  * its header and padding, so a caller with a limit has a worker write, which has none: else the

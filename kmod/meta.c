@@ -9,12 +9,6 @@
 
 #include <linux/slab.h>
 
-/* One line in the log for an inode, however often it is opened. */
-#define warn_once(inode, fmt, ...) do { \
-	if (!test_and_set_bit(ECFS_I_WARNED, &ecfs_i(inode)->flags)) \
-		ecfs_warn(inode, fmt, ##__VA_ARGS__); \
-} while (0)
-
 static int read_bytes(struct file *file, u8 *buf, size_t len, loff_t pos, size_t *ret_len)
 {
 	struct kvec vec = { .iov_base = buf, .iov_len = len };
@@ -120,6 +114,7 @@ static void peek_header(struct inode *inode, const struct found *found)
 /**
  * ecfs_meta_peek() - the size that stat shows, without a key
  * @inode:	new, regular; its size becomes that of the lower file if there is no header
+ * @lower_dentry:	its lower dentry
  */
 void ecfs_meta_peek(struct inode *inode, struct dentry *lower_dentry)
 {
@@ -276,19 +271,19 @@ static int load_header(struct inode *inode, const struct found *found)
 	int err;
 
 	if (found->place == ECFMT_PLACE_XATTR && !ecfs_opt(inode->i_sb, ECFS_OPT_XATTR_METADATA)) {
-		warn_once(inode, "its metadata is in the xattr, and the mount is without ecryptfs_xattr_metadata");
+		ecfs_warn_once(inode, "its metadata is in the xattr, and the mount is without ecryptfs_xattr_metadata");
 		return -EIO;
 	}
 	err = ecfmt_header_get(found->buf, found->len, found->place, &header);
 	if (!err && !size_ok(inode, header.size))
 		err = -EFBIG;
 	if (err) {
-		warn_once(inode, "bad header (error %d)", err);
+		ecfs_warn_once(inode, "bad header (error %d)", err);
 		return -EIO;
 	}
 	fek = open_packets(sbi, &header);
 	if (IS_ERR(fek)) {
-		warn_once(inode, "no key opens it (error %ld)", PTR_ERR(fek));
+		ecfs_warn_once(inode, "no key opens it (error %ld)", PTR_ERR(fek));
 		return PTR_ERR(fek);
 	}
 	if (found->place == ECFMT_PLACE_XATTR) {
@@ -348,12 +343,14 @@ static int load_found(struct inode *inode, const struct found *found, bool write
 		i_size_write(inode, i_size_read(ei->lower));
 		return 0;
 	}
-	warn_once(inode, "it has no header");
+	ecfs_warn_once(inode, "it has no header");
 	return -EIO;
 }
 
 /**
  * ecfs_meta_load() - find out what a file is, and get its key
+ * @inode:	regular
+ * @lower_dentry:	any of its lower names
  * @write:	give an empty lower file a header
  *
  * Context: meta_lock held, lower file open.
@@ -473,6 +470,8 @@ static int write_header(struct inode *inode, struct dentry *lower, u8 *buf, size
 
 /**
  * ecfs_meta_create() - give an empty lower file a new key and its header
+ * @inode:	regular
+ * @lower_dentry:	any of its lower names
  *
  * Context: meta_lock held, lower file open for writing.
  * Return: 0, -E2BIG if the mount has more keys than a header holds, errors of the write.
@@ -575,6 +574,7 @@ static int store_times(struct inode *inode, struct dentry *lower)
 
 /**
  * ecfs_meta_store() - bring size and times of the lower file up to date
+ * @inode:	any; only regular ones have something to store
  * @ordered:	new data is on the disk before the size that promises it is written
  */
 int ecfs_meta_store(struct inode *inode, bool ordered)
@@ -608,6 +608,8 @@ out:
 
 /**
  * ecfs_meta_shrink() - store a smaller size, before the data behind it is cut off
+ * @inode:	regular, format 3
+ * @size:	bytes
  *
  * The write of the header is started, so that it reaches the disk before the journal of the lower
  * filesystem commits the truncation that follows.

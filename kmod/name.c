@@ -9,6 +9,7 @@
 
 /**
  * ecfs_names_setup() - derive what encrypting names needs
+ * @sbi:	options parsed, MD5 handle there
  * @key:	the names key; borrowed
  *
  * The prefix that pads a name is the same for every name of a key, so it is made once.
@@ -122,7 +123,9 @@ out:
 
 /**
  * ecfs_name_encode() - the lower form of a name or symlink target
+ * @sbi:	ours
  * @name:	@len bytes, 1 or more
+ * @len:	bytes
  * @ret_name:	NUL-terminated, for kfree()
  * @ret_len:	bytes without the NUL
  *
@@ -189,8 +192,12 @@ static int decrypt_packet(struct ecfs_sb *sbi, const struct ecfmt_name_packet *p
 
 /**
  * ecfs_name_decode() - the upper form of a lower name or symlink target
+ * @sbi:	ours
+ * @lower:	@lower_len bytes
+ * @lower_len:	bytes
  * @component:	a file name, which holds no '/'
  * @ret_name:	NUL-terminated, for kfree()
+ * @ret_len:	bytes without the NUL
  *
  * Return: 0, -EBADMSG if this mount could not have written it, -ENOKEY once locked, -ENOMEM.
  */

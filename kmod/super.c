@@ -264,6 +264,8 @@ static void take_over_limits(struct super_block *sb)
 	const struct super_block *lower = sbi->lower_root->d_sb;
 
 	sb->s_magic = ECFS_SUPER_MAGIC;
+	/* What the log calls us: the device number that the mount table shows. */
+	snprintf(sb->s_id, sizeof(sb->s_id), "%u:%u", MAJOR(sb->s_dev), MINOR(sb->s_dev));
 	sb->s_blocksize = lower->s_blocksize;
 	sb->s_blocksize_bits = lower->s_blocksize_bits;
 	sb->s_stack_depth = lower->s_stack_depth + 1;

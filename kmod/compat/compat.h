@@ -18,7 +18,7 @@
 #include <linux/exportfs.h>
 #include <linux/fs.h>
 #include <linux/fileattr.h>
-#if __has_include(<linux/filelock.h>)
+#ifdef ECFS_HAVE_FILELOCK
 #include <linux/filelock.h>
 #endif
 #include <linux/mount.h>
