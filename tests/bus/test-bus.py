@@ -14,9 +14,8 @@ import time
 import unittest
 
 sys.dont_write_bytecode = True
-from harness import (ALICE, BOB, CAROL, MANAGER, NAME, VAULT, Environment, Remote,  # noqa: E402
-                     as_user, dbus, enter_namespace, handle, read_memfd, sealed, secret, session_end,
-                     skip)
+from harness import (ALICE, BOB, MANAGER, NAME, VAULT, Environment, Remote,  # noqa: E402
+                     as_user, dbus, enter_namespace, handle, read_memfd, sealed, secret, session_end)
 
 ERROR = "org.ecryptfs.Error."
 env = None
