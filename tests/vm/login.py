@@ -66,8 +66,6 @@ def refused(way, user, password, why):
         term = WAYS[way](user, password, timeout=40)
     except Denied as words:
         check(f"{way}, {user}, {why}: refused", True, str(words)[:60])
-        if way == "login on a serial line":
-            time.sleep(3)
     else:
         check(f"{way}, {user}, {why}: refused", False, "got a shell")
         logout(term)

@@ -84,8 +84,7 @@ def add_user(user, uid=None):
 
 def set_password(user, password):
     """As root does in /etc/shadow, without any PAM stack: nobody is told the old one."""
-    sh("chpasswd -c SHA512 -s 5000" if False else "chpasswd --crypt-method SHA512 || chpasswd",
-       stdin=f"{user}:{password}\n")
+    sh("chpasswd --crypt-method SHA512", stdin=f"{user}:{password}\n")
 
 
 def create_home(user, password=None):
@@ -103,7 +102,7 @@ def create_home(user, password=None):
 def place_legacy_home(user="alice"):
     """What ecryptfs-setup-private left, put where it was made, as restored from a backup."""
     sh("mkdir -p /run/vectors && tar --xattrs --xattrs-include='user.*' -xJf "
-       f"{VECTORS} -C /run/vectors home-alice wrapped")
+       f"{VECTORS} -C /run/vectors ./home-alice")
     sh(f"mkdir -p /home/.ecryptfs && cp -a /run/vectors/home-alice/lower /home/.ecryptfs/{user} && "
        f"chown -R {user}: /home/.ecryptfs/{user}")
     sh(f"find /home/{user} -mindepth 1 -delete; "
@@ -145,19 +144,33 @@ def wait_shell(term, *refusals, timeout=60):
 
 
 SERIAL = os.environ.get("SERIAL_TYPE", "/dev/ttyS2")
+LOGIN_PROMPT = r"login: \Z"
+serial_line = None
+
+
+def serial_prompt():
+    """The serial line, at its login prompt. One person sits there for the whole test."""
+    global serial_line
+    if serial_line is None:
+        serial_line = Terminal.serial(SERIAL)
+        serial_line.send("")	# the getty spoke before anybody listened
+        serial_line.expect(LOGIN_PROMPT, timeout=60)
+    return serial_line
 
 
 def login_serial(user, password, timeout=60):
     """At a getty on a serial line."""
-    term = Terminal.serial(SERIAL)
-    term.send("")
-    term.expect(r"login: \Z", timeout=30)
+    term = serial_prompt()
     term.send(user)
-    term.expect(r"Password: ", timeout=30)
+    term.expect(r"Password: ", timeout=60)
     term.seen = ""
     term.send(password)
-    return wait_shell(term, r"Login incorrect|account.*expired|Permission denied|Account locked",
-                      timeout=timeout)
+    try:
+        return wait_shell(term, r"Login incorrect|account.*expired|Permission denied|Account locked",
+                          timeout=timeout)
+    except Denied:
+        term.expect(LOGIN_PROMPT, timeout=90)
+        raise
 
 
 def login_ssh(user, password, timeout=60):
@@ -191,9 +204,9 @@ def logout(term):
             term.wait_end(30)
         except Timeout:
             pass
+        term.close()
     else:
-        term.expect(r"login: \Z", timeout=60)
-    term.close()
+        term.expect(LOGIN_PROMPT, timeout=60)
 
 
 def run_by_cron(user, command, name, timeout=130):
