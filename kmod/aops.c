@@ -614,7 +614,26 @@ int ecfs_grow(struct inode *inode, loff_t size)
 	return err;
 }
 
+/* For FIBMAP: where the block lies that holds this one's ciphertext. */
+static sector_t bmap_below(struct address_space *mapping, sector_t block)
+{
+	const struct ecfs_inode *ei = ecfs_i(mapping->host);
+	sector_t below = block + (ei->header_len >> ei->lower->i_blkbits);
+
+	if (filemap_write_and_wait(mapping) || bmap(ei->lower, &below))
+		return 0;
+	return below;
+}
+
+/* The kernel would write to those blocks past us: memory in clear, over ciphertext. */
+static int no_swap(struct swap_info_struct *sis, struct file *file, sector_t *span)
+{
+	return -EINVAL;
+}
+
 const struct address_space_operations ecfs_aops = {
+	.bmap		= bmap_below,
+	.swap_activate	= no_swap,
 	.read_folio	= read_folio,
 	.readahead	= read_ahead,
 	.writepages	= writepages,
