@@ -155,7 +155,7 @@ static void op_mkdir(struct fsx *f)
 	fsx_compare_path(f, &path);
 }
 
-static void op_rmdir(struct fsx *f)
+static void remove_by(struct fsx *f, int (*call)(const char *path))
 {
 	struct fsx_result result[FSX_N_SIDES];
 	struct fsx_path path;
@@ -163,22 +163,19 @@ static void op_rmdir(struct fsx *f)
 	fsx_pick_path(f, &path);
 	fsx_note(f, "%s", path.rel);
 	each_side(s)
-		result[s] = fsx_result(rmdir(path.in[s]));
+		result[s] = fsx_result(call(path.in[s]));
 	fsx_same(f, result);
 	fsx_compare_path(f, &path);
 }
 
+static void op_rmdir(struct fsx *f)
+{
+	remove_by(f, rmdir);
+}
+
 static void op_unlink(struct fsx *f)
 {
-	struct fsx_result result[FSX_N_SIDES];
-	struct fsx_path path;
-
-	fsx_pick_path(f, &path);
-	fsx_note(f, "%s", path.rel);
-	each_side(s)
-		result[s] = fsx_result(unlink(path.in[s]));
-	fsx_same(f, result);
-	fsx_compare_path(f, &path);
+	remove_by(f, unlink);
 }
 
 static void op_link(struct fsx *f)

@@ -29,6 +29,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/swap.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -971,6 +972,26 @@ static void filesystem_type(void)
 	REQUIRE(st.f_blocks > 0 && st.f_bfree <= st.f_blocks);
 }
 
+/* A swap file would be written to its blocks directly: in clear, and over the ciphertext. */
+static void swap_refused(void)
+{
+	static char zeros[65536];
+	int fd = create("swap", zeros, sizeof(zeros));
+	char *page = aligned_alloc(4096, 4096);
+
+	memset(page, 0, 4096);
+	((uint32_t *)page)[256] = 1;			/* version */
+	((uint32_t *)page)[257] = sizeof(zeros) / 4096 - 1;	/* last page */
+	memcpy(page + 4086, "SWAPSPACE2", 10);
+	REQUIRE(pwrite(fd, page, 4096, 0) == 4096);
+	MUST(fsync(fd));
+	if (swapon("swap", 0) == 0) {
+		swapoff("swap");
+		fail("it was taken");
+	}
+	REQUIRE(errno == EINVAL);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -1014,6 +1035,7 @@ static const struct {
 	{ "removal while reading a directory", remove_while_reading },
 	{ "inode numbers agree", inode_numbers },
 	{ "statfs", filesystem_type },
+	{ "swap files refused", swap_refused },
 };
 
 static void clear(void)

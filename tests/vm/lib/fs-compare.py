@@ -4,10 +4,10 @@
     fs-compare.py manifest MANIFEST.json DIRECTORY	the vectors' form; prints how many agree
     fs-compare.py state DIRECTORY [no-atime]		a line for each path below: all that reading
 							must not change
-    fs-compare.py content DIRECTORY			a line for each path: names, targets, bytes
     fs-compare.py make SEED DIRECTORY			a tree to write; prints its manifest
-    fs-compare.py random SEED FROM COUNT DIRECTORY	operations FROM .. FROM+COUNT-1 of a sequence
-							that depends only on SEED
+    fs-compare.py turn SEED FIRST COUNT DIRECTORY PLAIN	operations FIRST .. FIRST+COUNT-1 of a
+							sequence that depends only on SEED, on both
+							directories, which must then be the same
 """
 import hashlib
 import json
@@ -79,13 +79,6 @@ def state(root, *options):
     return True
 
 
-def content(root):
-    """Names, targets and bytes."""
-    for rel, path in walk(root):
-        print(rel, look(path))
-    return True
-
-
 def make(seed, root):
     rng = random.Random(seed)
     os.makedirs(os.path.join(root, "sub", "deeper"))
@@ -144,10 +137,16 @@ def one_operation(rng, root):
         pass    # the same on both sides, because the trees are the same
 
 
-def operations(seed, first, count, root):
-    for number in range(first, first + count):
-        one_operation(random.Random(f"{seed}-{number}"), root)
-    return True
+def turn(seed, first, count, root, plain):
+    for where in (root, plain):
+        for number in range(int(first), int(first) + int(count)):
+            one_operation(random.Random(f"{seed}-{number}"), where)
+    have, want = ({rel: look(path) for rel, path in walk(where)} for where in (root, plain))
+    for rel in sorted(set(have) | set(want)):
+        if have.get(rel) != want.get(rel):
+            print(f"differs: {rel}: {have.get(rel)} instead of {want.get(rel)}")
+    print(f"{len(want)} entries")
+    return have == want
 
 
 def main(command, *args):
@@ -155,12 +154,10 @@ def main(command, *args):
         return manifest(*args)
     if command == "state":
         return state(*args)
-    if command == "content":
-        return content(*args)
     if command == "make":
         return make(*args)
-    if command == "random":
-        return operations(args[0], int(args[1]), int(args[2]), args[3])
+    if command == "turn":
+        return turn(*args)
     print(__doc__, file=sys.stderr)
     return False
 
