@@ -446,6 +446,13 @@ static int prepare_folio(struct inode *inode, struct folio *folio, loff_t pos, s
 	return 0;
 }
 
+/* Has writeback store the size as well, whatever happens to the times. */
+static void set_longer(struct inode *inode, loff_t size)
+{
+	i_size_write(inode, size);
+	mark_inode_dirty_sync(inode);
+}
+
 static int write_begin(ECFS_WRITE_BEGIN_ARGS)
 {
 	struct folio *folio;
@@ -478,7 +485,7 @@ static int write_end(ECFS_WRITE_END_ARGS)
 	if (copied) {
 		/* Before the folio is unlocked: writeback drops what is behind the end. */
 		if (pos + copied > i_size_read(inode))
-			i_size_write(inode, pos + copied);
+			set_longer(inode, pos + copied);
 		folio_mark_dirty(folio);
 	}
 	folio_unlock(folio);
@@ -503,7 +510,7 @@ static int zero_in_folio(struct inode *inode, loff_t pos, loff_t end)
 	folio_zero_range(folio, off, end - pos);
 	folio_mark_uptodate(folio);
 	if (end > i_size_read(inode))
-		i_size_write(inode, end);
+		set_longer(inode, end);
 	folio_mark_dirty(folio);
 out:
 	folio_unlock(folio);

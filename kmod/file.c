@@ -46,6 +46,15 @@ static bool is_dirty(struct inode *inode)
 	       mapping_tagged(inode->i_mapping, PAGECACHE_TAG_WRITEBACK);
 }
 
+/* Nothing is left that only the open lower file could take. Under meta_lock. */
+static bool is_settled(struct inode *inode)
+{
+	const struct ecfs_inode *ei = ecfs_i(inode);
+
+	return !is_dirty(inode) && !test_bit(ECFS_I_TIMES, &ei->flags) &&
+	       (ei->kind != ECFS_KIND_CRYPT || ei->stored_size == i_size_read(inode));
+}
+
 /**
  * ecfs_file_get() - make a regular file ready for reading or writing
  * @inode:	regular
@@ -66,7 +75,7 @@ int ecfs_file_get(struct inode *inode, struct dentry *dentry, bool write)
 		err = ecfs_meta_load(inode, lower, write);
 	if (!err)
 		ei->n_open++;
-	else if (!ei->n_open && !is_dirty(inode))
+	else if (!ei->n_open && is_settled(inode))
 		set_lower_file(ei, NULL);
 	mutex_unlock(&ei->meta_lock);
 	return err;
@@ -83,14 +92,23 @@ static int write_back(struct inode *inode, bool ordered)
 	return err ?: meta_err;
 }
 
-/* The last user brings the lower file up to date and closes it, unless that failed. */
+/*
+ * The last user brings the lower file up to date and closes it. Where that failed the file stays
+ * open, for writeback to try again, until the inode goes.
+ */
 void ecfs_file_put(struct inode *inode)
 {
 	struct ecfs_inode *ei = ecfs_i(inode);
+	bool last;
 
+	mutex_lock(&ei->meta_lock);
+	last = !--ei->n_open;
+	mutex_unlock(&ei->meta_lock);
+	if (!last)
+		return;
 	write_back(inode, false);
 	mutex_lock(&ei->meta_lock);
-	if (!--ei->n_open && !is_dirty(inode))
+	if (!ei->n_open && (is_settled(inode) || !inode->i_nlink))
 		set_lower_file(ei, NULL);
 	mutex_unlock(&ei->meta_lock);
 }

@@ -94,7 +94,8 @@ static int sync_fs(struct super_block *sb, int wait)
 	struct super_block *lower = ecfs_sb(sb)->lower_root->d_sb;
 	int err;
 
-	if (!wait)
+	/* An unmount asks too, but promises nothing: the lower filesystem lives on. */
+	if (!wait || !atomic_read(&sb->s_active))
 		return 0;
 	down_read(&lower->s_umount);
 	err = sync_filesystem(lower);
