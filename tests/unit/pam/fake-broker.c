@@ -75,11 +75,11 @@ static void play(int fd)
 	char big[4096];
 
 	if (is_mode("silent"))
-		pause();
+		hold(fd);
 	else if (is_mode("close"))
 		return;
 	else if (is_mode("beat-silent"))
-		beat(fd, 1, 0), pause();
+		beat(fd, 1, 0), hold(fd);
 	else if (is_mode("beat-close"))
 		beat(fd, 2, 100);
 	else if (is_mode("beat-forever"))
