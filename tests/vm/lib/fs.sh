@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
 # For the scripts test-fs-*.sh, after guest.sh: a lower filesystem on the scratch disk, and mounts
 # of ecfs or, to compare with, of the in-tree ecryptfs.
 #
