@@ -24,7 +24,7 @@ check ecryptfsd.service 2.0
 check ecryptfs-mount@home-1000.service 4.0
 check ecryptfs-key-helper@x.service 2.0
 check ecryptfs-store@x.service 4.0
-out=$(systemd-analyze verify /usr/lib/systemd/system/ecryptfs*.service \
+out=$(systemd-analyze verify --man=no /usr/lib/systemd/system/ecryptfs*.service \
 	/usr/lib/systemd/system/ecryptfs*.socket 2>&1 | grep -i ecryptfs)
 if [ -z "$out" ]; then
 	echo "ok - systemd-analyze verify has nothing to say of our units"

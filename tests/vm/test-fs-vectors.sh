@@ -70,7 +70,7 @@ read_vectors() {
 		if [ "$set" = home-alice ]; then home_case; else fs_case "$set"; fi
 		put_in_place "$set"
 		before=$(tree_hash "$lower_dir")
-		for type in $*; do
+		for type in "$@"; do
 			for how in rw -r; do
 				way=$([ $how = rw ] && echo read-write || echo read-only)
 				check "$set: $type, $way: every byte, and nothing changes below" \
