@@ -178,10 +178,10 @@ struct lower_write {
 	int err;
 };
 
-static int write_all(struct file *file, struct iov_iter *iter, loff_t pos)
+static int write_all(struct file *file, struct iov_iter *iter, loff_t *pos)
 {
 	while (iov_iter_count(iter)) {
-		ssize_t len = ecfs_iter_write(file, iter, &pos);
+		ssize_t len = ecfs_iter_write(file, iter, pos);
 
 		if (len < 0)
 			return len;
@@ -196,7 +196,7 @@ static void write_work(struct work_struct *work)
 	struct lower_write *job = container_of(work, struct lower_write, work);
 	const struct cred *old = override_creds(job->cred);
 
-	job->err = write_all(job->file, job->iter, job->pos);
+	job->err = write_all(job->file, job->iter, &job->pos);
 	revert_creds(old);
 }
 
@@ -208,7 +208,8 @@ static void write_work(struct work_struct *work)
  *
  * RLIMIT_FSIZE is about the upper file, where the VFS has judged it. The lower one is longer by
  * its header and padding, so a caller with a limit has a worker write, which has none: else the
- * lower filesystem would send the caller SIGXFSZ.
+ * lower filesystem would send the caller SIGXFSZ. The worker also ends what a fatal signal of the
+ * caller interrupts: a process that dies still closes its files, and undoes what it began.
  */
 int ecfs_lower_write(struct file *file, struct iov_iter *iter, loff_t pos)
 {
@@ -216,8 +217,11 @@ int ecfs_lower_write(struct file *file, struct iov_iter *iter, loff_t pos)
 		.cred = current_cred(), .file = file, .iter = iter, .pos = pos,
 	};
 
-	if ((current->flags & PF_KTHREAD) || rlimit(RLIMIT_FSIZE) == RLIM_INFINITY)
-		return write_all(file, iter, pos);
+	if ((current->flags & PF_KTHREAD) || rlimit(RLIMIT_FSIZE) == RLIM_INFINITY) {
+		job.err = write_all(file, iter, &job.pos);
+		if (job.err != -EINTR || !fatal_signal_pending(current))
+			return job.err;
+	}
 	INIT_WORK_ONSTACK(&job.work, write_work);
 	queue_work(lower_wq, &job.work);
 	flush_work(&job.work);

@@ -122,31 +122,11 @@ static inline int ecfs_do_rename(struct super_block *sb, struct dentry *old, str
 				 unsigned int flags)
 {
 	struct vfsmount *mnt = ecfs_sb(sb)->lower_mnt;
-	struct dentry *old_parent, *new_parent, *trap;
 	int err = mnt_want_write(mnt);
 
 	if (err)
 		return err;
-	old_parent = dget_parent(old);
-	new_parent = dget_parent(new);
-	trap = lock_rename(old_parent, new_parent);
-	if (IS_ERR(trap)) {
-		err = PTR_ERR(trap);
-		goto out;
-	}
-	if (old->d_parent != old_parent || new->d_parent != new_parent ||
-	    d_unhashed(old) || d_unhashed(new) || d_is_negative(old))
-		err = -ESTALE;
-	else if (old == trap)
-		err = -EINVAL;
-	else if (new == trap)
-		err = (flags & RENAME_EXCHANGE) ? -EINVAL : -ENOTEMPTY;
-	else
-		err = ecfs_vfs_rename(old_parent, old, new_parent, new, flags);
-	unlock_rename(old_parent, new_parent);
-out:
-	dput(new_parent);
-	dput(old_parent);
+	err = ecfs_vfs_rename(old, new, flags);
 	mnt_drop_write(mnt);
 	return err;
 }

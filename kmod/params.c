@@ -12,8 +12,7 @@
 enum ecfs_param {
 	PARAM_SIG, PARAM_CIPHER, PARAM_KEY_BYTES, PARAM_FN_SIG, PARAM_FN_CIPHER,
 	PARAM_FN_KEY_BYTES, PARAM_PASSTHROUGH, PARAM_XATTR_METADATA, PARAM_ENCRYPTED_VIEW,
-	PARAM_UNLINK_SIGS, PARAM_MOUNT_AUTH_TOK_ONLY, PARAM_CHECK_DEV_RUID, PARAM_KEY,
-	PARAM_DEBUG,
+	PARAM_UNLINK_SIGS, PARAM_MOUNT_AUTH_TOK_ONLY, PARAM_CHECK_DEV_RUID, PARAM_DEBUG,
 };
 
 const struct fs_parameter_spec ecfs_fs_parameters[] = {
@@ -33,7 +32,6 @@ const struct fs_parameter_spec ecfs_fs_parameters[] = {
 	fsparam_flag("ecryptfs_check_dev_ruid",		PARAM_CHECK_DEV_RUID),
 	fsparam_u32("debug",				PARAM_DEBUG),
 	fsparam_u32("ecryptfs_debug",			PARAM_DEBUG),
-	__fsparam(fs_param_is_blob, ECFS_OPT_KEY,	PARAM_KEY, 0, NULL),
 	{}
 };
 
@@ -104,6 +102,9 @@ static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 	struct fs_parse_result result;
 	int opt, err;
 
+	/* Not in the table, which has no type for it in every kernel. */
+	if (param->type == fs_value_is_blob && !strcmp(param->key, ECFS_OPT_KEY))
+		return parse_key(fc, sbi, param);
 	opt = fs_parse(fc, ecfs_fs_parameters, param, &result);
 	if (opt < 0)
 		return opt;
@@ -143,8 +144,6 @@ static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 	case PARAM_CHECK_DEV_RUID:
 		sbi->opts.flags |= ECFS_OPT_CHECK_DEV_RUID;
 		return 0;
-	case PARAM_KEY:
-		return parse_key(fc, sbi, param);
 	case PARAM_DEBUG:
 		infofc(fc, "%s has no effect", param->key);
 		return 0;

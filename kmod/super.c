@@ -23,7 +23,7 @@ static void ecfs_inode_init_once(void *object)
 	inode_init_once(&ei->vfs_inode);
 }
 
-static struct inode *alloc_inode(struct super_block *sb)
+static struct inode *new_ecfs_inode(struct super_block *sb)
 {
 	struct ecfs_inode *ei = alloc_inode_sb(sb, inode_cache, GFP_KERNEL);
 
@@ -37,7 +37,7 @@ static struct inode *alloc_inode(struct super_block *sb)
 	return &ei->vfs_inode;
 }
 
-static void free_inode(struct inode *inode)
+static void free_ecfs_inode(struct inode *inode)
 {
 	kmem_cache_free(inode_cache, ecfs_i(inode));
 }
@@ -152,8 +152,8 @@ static int show_options(struct seq_file *m, struct dentry *root)
 }
 
 const struct super_operations ecfs_super_ops = {
-	.alloc_inode	= alloc_inode,
-	.free_inode	= free_inode,
+	.alloc_inode	= new_ecfs_inode,
+	.free_inode	= free_ecfs_inode,
 	.evict_inode	= evict_inode,
 	.write_inode	= write_inode,
 	.sync_fs	= sync_fs,

@@ -76,7 +76,7 @@ static inline struct timespec64 inode_set_atime_to_ts(struct inode *inode, struc
 }
 #endif
 
-static inline bool ecfs_inode_is_new(const struct inode *inode)
+static inline bool ecfs_inode_is_new(struct inode *inode)
 {
 #ifdef ECFS_HAVE_INODE_STATE_ACC
 	return inode_state_read_once(inode) & I_NEW;
@@ -273,8 +273,13 @@ static inline int ecfs_vfs_mkdir(struct dentry *parent, struct dentry **child, u
 #endif
 					);
 
-	if (IS_ERR(made))
+	if (IS_ERR(made)) {
+#ifdef ECFS_HAVE_START_CREATING
+		/* It has unlocked the parent, as if we had come by start_creating(). */
+		inode_lock_nested(d_inode(parent), I_MUTEX_PARENT);
+#endif
 		return PTR_ERR(made);
+	}
 	dput(*child);
 	*child = made;
 	return 0;
@@ -299,10 +304,31 @@ static inline int ecfs_vfs_mkdir(struct dentry *parent, struct dentry **child, u
 	vfs_rmdir(ECFS_NOP_IDMAP, d_inode(parent), child)
 #endif
 
-/* Both parents are locked. */
-static inline int ecfs_vfs_rename(struct dentry *old_parent, struct dentry *old,
-				  struct dentry *new_parent, struct dentry *new,
-				  unsigned int flags)
+/* Locks both parents. -ESTALE if one of the two was moved or removed meanwhile. */
+#ifdef ECFS_HAVE_START_CREATING
+static inline int ecfs_vfs_rename(struct dentry *old, struct dentry *new, unsigned int flags)
+{
+	struct renamedata rd = {
+		.mnt_idmap = ECFS_NOP_IDMAP,
+		.old_parent = dget_parent(old),
+		.new_parent = dget_parent(new),
+		.flags = flags,
+	};
+	struct dentry *old_parent = rd.old_parent, *new_parent = rd.new_parent;
+	int err = start_renaming_two_dentries(&rd, old, new);
+
+	if (!err) {
+		err = d_is_negative(old) ? -ESTALE : vfs_rename(&rd);
+		end_renaming(&rd);
+	}
+	dput(new_parent);
+	dput(old_parent);
+	return err;
+}
+#else
+static inline int ecfs_vfs_rename_locked(struct dentry *old_parent, struct dentry *old,
+					 struct dentry *new_parent, struct dentry *new,
+					 unsigned int flags)
 {
 	struct renamedata rd = {
 #ifdef ECFS_HAVE_RENAMEDATA_PARENT
@@ -327,6 +353,33 @@ static inline int ecfs_vfs_rename(struct dentry *old_parent, struct dentry *old,
 
 	return vfs_rename(&rd);
 }
+
+static inline int ecfs_vfs_rename(struct dentry *old, struct dentry *new, unsigned int flags)
+{
+	struct dentry *old_parent = dget_parent(old), *new_parent = dget_parent(new), *trap;
+	int err;
+
+	trap = lock_rename(old_parent, new_parent);
+	if (IS_ERR(trap)) {
+		err = PTR_ERR(trap);
+		goto out;
+	}
+	if (old->d_parent != old_parent || new->d_parent != new_parent ||
+	    d_unhashed(old) || d_unhashed(new) || d_is_negative(old))
+		err = -ESTALE;
+	else if (old == trap)
+		err = -EINVAL;
+	else if (new == trap)
+		err = (flags & RENAME_EXCHANGE) ? -EINVAL : -ENOTEMPTY;
+	else
+		err = ecfs_vfs_rename_locked(old_parent, old, new_parent, new, flags);
+	unlock_rename(old_parent, new_parent);
+out:
+	dput(new_parent);
+	dput(old_parent);
+	return err;
+}
+#endif
 
 static inline struct file *ecfs_tmpfile_open(const struct path *parent, umode_t mode, int flags)
 {
