@@ -84,11 +84,21 @@ def killed():
 
 
 def stopped():
+    """Stopped for good: without the watchdog, which would replace it within the minute."""
+    dropin = "/run/systemd/system/ecryptfsd.service.d"
+    os.makedirs(dropin, exist_ok=True)
+    with open(f"{dropin}/no-watchdog.conf", "w") as conf:
+        conf.write("[Service]\nWatchdogSec=0\n")
+    sh("systemctl daemon-reload")
+    restart_broker()
     pid = daemon_pid()
     os.kill(pid, signal.SIGSTOP)
     try:
         everyone_gets_in("stopped")
+        check("broker stopped: it was stopped all the time", daemon_pid() == pid)
     finally:
+        os.unlink(f"{dropin}/no-watchdog.conf")
+        sh("systemctl daemon-reload")
         os.kill(pid, signal.SIGCONT)
     restart_broker()
 
