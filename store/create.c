@@ -152,7 +152,7 @@ static int make_vault(int user_fd, const json_t *document, struct st_problem *pr
 	r = st_open_dir(user_fd, ST_VAULT_DIR, &fd, problem);
 	if (r < 0)
 		return r;
-	r = st_document_write(fd, document, problem);
+	r = st_document_write(fd, document, true, problem);
 	if (r >= 0 && fsync(user_fd) < 0)
 		r = st_fail_errno(problem, -errno, "cannot sync", ST_BASE_DIR);
 	return r;
@@ -351,7 +351,7 @@ int st_create_directory(const json_t *request, json_t **ret_reply, struct st_pro
 	if (!empty)
 		return st_fail(problem, -EEXIST, "%s is not empty; a vault begins in an empty "
 			       "directory", lower);
-	r = st_document_write(fd, document, problem);
+	r = st_document_write(fd, document, true, problem);
 	if (r < 0) {
 		if (made)
 			(void)rmdir(lower);

@@ -54,7 +54,8 @@ int st_document_read(int lower_fd, uid_t owner, json_t **ret_document, bool *ret
 	return r;
 }
 
-int st_document_write(int lower_fd, const json_t *document, struct st_problem *problem)
+int st_document_write(int lower_fd, const json_t *document, bool keep_present,
+		      struct st_problem *problem)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t len;
@@ -63,8 +64,9 @@ int st_document_write(int lower_fd, const json_t *document, struct st_problem *p
 	r = ec_vault_document_format(document, true, &text, &len);
 	if (r < 0)
 		return st_fail(problem, r, "the vault document is too long");
-	return st_replace_file(lower_fd, EC_VAULT_DOCUMENT_NAME, EC_VAULT_DOCUMENT_BACKUP_NAME,
-			       text, len, problem);
+	return st_replace_file(lower_fd, EC_VAULT_DOCUMENT_NAME,
+			       keep_present ? EC_VAULT_DOCUMENT_BACKUP_NAME : NULL, text, len,
+			       problem);
 }
 
 /* The primary group, for what is created; any group would do for what is read. */
@@ -116,13 +118,12 @@ int st_read(const json_t *request, json_t **ret_reply, struct st_problem *proble
 
 /* Somebody else's change must not be lost: serial and vault are the ones that were read. */
 static int check_present(int fd, uid_t owner, const json_t *next, json_int_t expect_serial,
-			 struct st_problem *problem)
+			 bool *ret_from_backup, struct st_problem *problem)
 {
 	json_t *present;
-	bool from_backup;
 	int r;
 
-	r = st_document_read(fd, owner, &present, &from_backup, problem);
+	r = st_document_read(fd, owner, &present, ret_from_backup, problem);
 	if (r < 0)
 		return r;
 	if (strcmp(ec_vault_document_uuid(present), ec_vault_document_uuid(next)))
@@ -139,6 +140,7 @@ int st_write(const json_t *request, json_t **ret_reply, struct st_problem *probl
 	const json_t *expect = json_object_get(request, "expect_serial");
 	_cleanup_close_ int fd = -1;
 	const json_t *document;
+	bool from_backup;
 	uid_t owner;
 	int r;
 
@@ -153,10 +155,12 @@ int st_write(const json_t *request, json_t **ret_reply, struct st_problem *probl
 	r = st_lock_dir(fd, problem);
 	if (r < 0)
 		return r;
-	r = check_present(fd, owner, document, json_integer_value(expect), problem);
+	r = check_present(fd, owner, document, json_integer_value(expect),
+			  &from_backup, problem);
 	if (r < 0)
 		return r;
-	r = st_document_write(fd, document, problem);
+	/* A damaged document must not take the place of the backup that still opens. */
+	r = st_document_write(fd, document, !from_backup, problem);
 	if (r < 0)
 		return r;
 	*ret_reply = json_object();

@@ -59,7 +59,9 @@ int st_remove_created(const json_t *request, json_t **ret_reply, struct st_probl
 /* document.c */
 int st_document_read(int lower_fd, uid_t owner, json_t **ret_document, bool *ret_from_backup,
 		     struct st_problem *problem);
-int st_document_write(int lower_fd, const json_t *document, struct st_problem *problem);
+/* keep_present: whether the document that stands there becomes the backup. */
+int st_document_write(int lower_fd, const json_t *document, bool keep_present,
+		      struct st_problem *problem);
 
 /* legacy.c */
 int st_legacy_read(const struct st_home *home, int config_fd, const char *lower, bool is_home,

@@ -554,6 +554,17 @@ class Hostile(Case):
             file.write("cut")
         self.assertEqual(self.log_in("right"), "M", "the document before has the old secret")
 
+    def test_backup_outlives_the_damage(self):
+        """A change writes over the damaged document, and never the damage over the backup."""
+        create_home()
+        document = "/home/.ecryptfs/alice/vault/ecryptfs-vault.json"
+        for old, new in (("right", "next"), ("right", "third")):
+            reply = env.call("ChangeLoginSecret", "shh", "alice", sealed(old), sealed(new))
+            self.assertEqual(session_end(reply.take())[0], "M")
+            with open(document, "w") as file:
+                file.write("cut")
+        self.assertEqual(self.log_in("right"), "M", "the backup that was good stays")
+
     def test_directories(self):
         create_home()
         base = "/home/.ecryptfs/alice"
