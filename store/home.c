@@ -171,6 +171,9 @@ static int probe_vault(const struct st_home *home, int user_fd, json_t **ret_par
 		return r;
 	if (st_home_is_unfinished(home, user_fd))
 		return 0;
+	/* The old home is aside, so nothing of this is scrap. Left by a crash just before the end,
+	 * the marker would say otherwise as soon as the user writes to the closed home. */
+	(void)unlinkat(user_fd, ST_CREATING_FILE, 0);
 	r = st_document_read(fd, home->uid, &document, &from_backup, problem);
 	if (r < 0) {
 		/* The vault is there, whatever is wrong with its document. */

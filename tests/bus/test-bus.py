@@ -286,6 +286,15 @@ class Homes(Case):
                        "chown -R 61000:61000 /home/alice; chmod 500 /home/alice", shell=True,
                        check=True)
         self.assertEqual(self.log_in("right"), "M", "the home is closed, so it was swapped")
+        self.sockets.pop().close()
+        self.wait_state(path, "locked")
+        # What a login with a key of ssh may do in the closed home must not make the vault scrap.
+        subprocess.run("touch /home/.ecryptfs/alice/vault/data; chmod 700 /home/alice; "
+                       "touch /home/alice/note; chown -R 61000:61000 /home/alice /home/.ecryptfs/alice",
+                       shell=True, check=True)
+        self.assertNotEqual(self.log_in("right"), "N", "the vault is forgotten")
+        self.refused("AlreadyExists", create_home)
+        self.assertTrue(os.path.exists("/home/.ecryptfs/alice/vault/data"))
 
     def test_create_twice(self):
         create_home()
