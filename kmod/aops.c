@@ -403,6 +403,7 @@ static int writepages(struct address_space *mapping, struct writeback_control *w
 	struct inode *inode = mapping->host;
 	struct ecfs_sb *sbi = ecfs_sb(inode->i_sb);
 	struct writeback wb = { .inode = inode };
+	const struct cred *old = NULL;
 	unsigned int nofs, throttle;
 	int err;
 
@@ -418,8 +419,16 @@ static int writepages(struct address_space *mapping, struct writeback_control *w
 	current->flags |= PF_LOCAL_THROTTLE;
 	wb.batch = mempool_alloc(sbi->batches, GFP_NOFS);
 
+	/*
+	 * Whoever happens to clean a folio (fadvise, sync_file_range) must not cost the lower file
+	 * its set-id bits. Growing is the writer's, whose right to the last blocks counts.
+	 */
+	if (!READ_ONCE(ecfs_i(inode)->growing))
+		old = override_creds(sbi->cred);
 	err = ecfs_writeback_walk(mapping, wbc, write_folio, &wb);
 	flush_batch(&wb);
+	if (old)
+		revert_creds(old);
 
 	skcipher_request_free(wb.req);
 	mempool_free(wb.batch, sbi->batches);
