@@ -42,11 +42,12 @@ static void end_failed(struct ecd_operation *operation)
 {
 	struct ecd_vault *vault = operation->vault;
 
-	if (vault && ecd_vault_is_of_home(vault) && !vault->mounted) {
+	/* Whoever waits on it for a turn is given one, and finds out. */
+	if (vault && ecd_vault_is_of_home(vault) && !vault->mounted &&
+	    TAILQ_FIRST(&vault->operations) == operation && !TAILQ_NEXT(operation, vault_link)) {
 		TAILQ_REMOVE(&vault->operations, operation, vault_link);
 		operation->vault = NULL;
-		if (ecd_vault_is_idle(vault))
-			ecd_vault_free(vault);
+		ecd_vault_free(vault);
 	}
 	ecd_operation_finish(operation);
 }

@@ -156,9 +156,13 @@ class Systemd(dbus.service.Object):
     def SetMode(self, mode):
         self.mode = str(mode)
         if mode == "work":
-            for work in self.held:
-                GLib.idle_add(work)
-            self.held = []
+            self.Release()
+
+    @dbus.service.method(CONTROL)
+    def Release(self):
+        for work in self.held:
+            GLib.idle_add(work)
+        self.held = []
 
     @dbus.service.method(CONTROL, in_signature="b")
     def SetBusy(self, busy):

@@ -254,6 +254,34 @@ class Homes(Case):
         env.control("systemd1", "SetMode", "s", "work")
         create_home()
 
+    def test_who_waits_for_a_creation_that_fails(self):
+        env.control("systemd1", "SetMode", "s", "hold")
+        bus = dbus.bus.BusConnection(env.address)
+        bus.call_async(NAME, MANAGER, NAME, "CreateVault", "sa{sv}h",
+                       ("home", dbus.Dictionary({"user": "alice"}, signature="sv"),
+                        sealed("right")), None, None, require_main_loop=False)
+        bus.flush()
+        env.wait_until(lambda: any("StartUnit" in line for line in self.new_jobs()), "the start")
+        path = str(env.call("ListVaults", "")[0])
+        errors = []
+
+        def unlock():
+            try:
+                vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("right"), timeout=10)
+            except Remote as error:
+                errors.append(error.name.removeprefix(ERROR))
+        waiting = threading.Thread(target=unlock)
+        waiting.start()
+        time.sleep(0.5)
+        env.control("systemd1", "SetMode", "s", "fail")
+        env.control("systemd1", "Release")
+        waiting.join()
+        bus.close()
+        self.assertEqual(errors, ["NoSuchVault"], "it was never given its turn")
+        env.control("systemd1", "SetMode", "s", "work")
+        create_home()
+        self.assertEqual(self.log_in("right"), "M")
+
     def test_interrupted_creation(self):
         """The broker dies between the directories and the import: the old home is the home."""
         with open("/home/alice/file", "w") as file:
