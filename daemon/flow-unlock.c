@@ -14,13 +14,20 @@
 #include <errno.h>
 #include <string.h>
 
+/*
+ * PAM has checked the login password before: its guesses were counted elsewhere, and a user's own
+ * failures must not keep the user out. That is so only where the login program is root.
+ */
+static bool is_trusted_login(const struct ecd_operation *operation)
+{
+	return operation->login && !operation->uid;
+}
+
 bool ecd_may_try_secret(struct ecd_operation *operation)
 {
 	const struct ecd_peer *peer = ecd_peer_get(&operation->manager->peers, operation->uid);
 
-	/* PAM has checked the login password before: its guesses were counted elsewhere, and a
-	 * user's own failures must not keep the user out. */
-	if (operation->login || (peer && ecd_peer_may_try(peer, ecd_now_us())))
+	if (is_trusted_login(operation) || (peer && ecd_peer_may_try(peer, ecd_now_us())))
 		return true;
 	ecd_operation_fail_text(operation, -EAGAIN, "there were %u wrong secrets within a minute",
 				ECD_PEER_WRONG_MAX);
@@ -31,7 +38,7 @@ void ecd_count_wrong_secret(struct ecd_operation *operation)
 {
 	struct ecd_peer *peer = ecd_peer_get(&operation->manager->peers, operation->uid);
 
-	if (peer && !operation->login)
+	if (peer && !is_trusted_login(operation))
 		ecd_peer_count_wrong(peer, ecd_now_us());
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/logind.h"
 #include "daemon/manager.h"
 #include "daemon/operation.h"
+#include "daemon/peer.h"
 #include "daemon/store-client.h"
 #include "daemon/vault.h"
 #include "lib/cleanup.h"
@@ -518,12 +519,26 @@ int ecd_session_open(struct ecd_manager *manager, const char *user, const char *
 	return 0;
 }
 
+/* Each costs a process of the store, descriptors and locked memory, before it is an operation. */
+static bool may_change(const struct ecd_manager *manager, uid_t caller)
+{
+	const struct ecd_login *login;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(login, &manager->logins, link)
+		if (login->change && login->caller == caller)
+			n++;
+	return caller == 0 || n < ECD_PEER_IN_FLIGHT_MAX;
+}
+
 int ecd_session_change(struct ecd_manager *manager, uid_t caller, const char *user,
 		       struct ec_secret *old_secret, struct ec_secret *new_secret, int *ret_fd)
 {
 	struct ecd_login *login;
 	int r, fd = -1;
 
+	if (!may_change(manager, caller))
+		return -EAGAIN;
 	r = login_new(manager, user, &login);
 	if (r < 0)
 		return r;

@@ -476,6 +476,31 @@ class Passwords(Case):
         self.assertEqual(names[30:], ["RateLimited"] * 2)
         as_user(BOB, lambda: vault_call(other, "Unlock", "a{sv}h", no_options(), sealed("bobs")))
         self.assertEqual(self.log_in("right"), "M", "a login is not held up by guesses")
+        self.assertTrue(self.change("guess", "x", uid=ALICE).startswith("E RateLimited"),
+                        "the method for PAM is no way around")
+        self.assertEqual(self.change("right", "next"), "M", "passwd(1) is not held up")
+
+    def test_flood_of_changes(self):
+        """A user who asks for hundreds of changes at once takes nothing from the others."""
+        create_home()
+        create_home("bob", "bobs")
+
+        def flood():
+            names, keep = [], []
+            bus = dbus.bus.BusConnection(env.address)
+            for _ in range(200):
+                try:
+                    keep.append(env.call("ChangeLoginSecret", "shh", "bob", sealed("a"),
+                                         sealed("b"), bus=bus))
+                except Remote as error:
+                    names.append(error.name.removeprefix(ERROR))
+            for reply in keep:
+                os.close(reply.take())
+            return names
+        names = as_user(BOB, flood)
+        self.assertGreater(names.count("RateLimited"), 150)
+        self.assertEqual(set(names), {"RateLimited"})
+        self.assertEqual(self.log_in("right"), "M")
 
 
 class Legacy(Case):
