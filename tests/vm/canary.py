@@ -99,9 +99,12 @@ def crash_everything():
     end = time.monotonic() + 20
     hits = 0
     while time.monotonic() < end and not hits:
-        for pid in sh("pgrep -f ecryptfs-key-helper", check=False).split():
-            os.kill(int(pid), signal.SIGSEGV)
-            hits += 1
+        for pid in sh("pgrep -x ecryptfs-key-he", check=False).split():
+            try:
+                os.kill(int(pid), signal.SIGSEGV)
+                hits += 1
+            except ProcessLookupError:
+                continue
     thread.join()
     return hits
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # vm: kernels=6.1,6.12 timeout=1200 memory=1536 host-before=tests/fs/build
+# vm-waits: stress-ng has not passed yet with the sizes it accepts; fio verify alone did
 # Other people's testers: fio with checksums in every block, by each way of doing I/O, read back
 # after the caches are dropped and the filesystem is mounted again; and the filesystem stressors
 # of stress-ng, of which each must have done something and found nothing wrong: its counts are
