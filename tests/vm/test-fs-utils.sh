@@ -47,6 +47,7 @@ run_tests() {
 	export ETL_TYPE
 	shift
 	: >/run/utils.log
+	# shellcheck disable=SC2046 # a list of names
 	[ $# -gt 0 ] || set -- $(. $tests/kernel/tests.rc && echo "$destructive $safe")
 	for _test; do
 		_test=${_test%.sh}
