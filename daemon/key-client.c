@@ -3,6 +3,7 @@
 #include "daemon/key-client.h"
 
 #include "daemon/operation.h"
+#include "daemon/vault.h"
 #include "lib/cleanup.h"
 #include "lib/hex.h"
 #include "lib/log-ids.h"
@@ -17,6 +18,12 @@ static const struct ecd_service key_helper = {
 	.timeout_us = 60u * UINT64_C(1000000),
 	.limited = true,
 };
+
+/* Whose work it is: a login runs as root, and what it costs is in the document of its user. */
+static uid_t account_of(const struct ecd_operation *operation)
+{
+	return operation->login && operation->vault ? operation->vault->owner : operation->uid;
+}
 
 static int ask(struct ecd_operation *operation, json_t *body, const struct ec_secret *const *secrets,
 	       size_t n_secrets, ecd_reply_fn fn)
@@ -33,7 +40,7 @@ static int ask(struct ecd_operation *operation, json_t *body, const struct ec_se
 		return r < 0 ? r : -ENOMEM;
 	}
 	return ecd_request_start(operation->manager, &operation->request, &key_helper,
-				 operation->uid, body, fds, n_secrets, fn, operation);
+				 account_of(operation), body, fds, n_secrets, fn, operation);
 }
 
 static json_t *with_slot(json_t *body, json_int_t slot)

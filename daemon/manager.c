@@ -86,6 +86,7 @@ int ecd_manager_init(struct ecd_manager *manager, const struct ecd_config *confi
 	TAILQ_INIT(&manager->stashes);
 	TAILQ_INIT(&manager->jobs);
 	TAILQ_INIT(&manager->helper_waiting);
+	TAILQ_INIT(&manager->helper_given_up);
 	return sd_event_default(&manager->event);
 }
 
@@ -136,6 +137,7 @@ void ecd_manager_done(struct ecd_manager *manager)
 	while ((operation = TAILQ_FIRST(&manager->operations)))
 		ecd_operation_free(operation);
 	ecd_sessions_done(manager);
+	ecd_requests_done(manager);
 	while ((job = TAILQ_FIRST(&manager->jobs)))
 		ecd_job_free(job);
 	ecd_worker_server_free(manager->worker_server);

@@ -52,7 +52,7 @@ void ecd_peers_trim(struct ecd_peer_list *peers, uint64_t now_us)
 
 	for (peer = TAILQ_FIRST(peers); peer; peer = next) {
 		next = TAILQ_NEXT(peer, link);
-		if (!peer->n_in_flight && !count_recent(peer, now_us))
+		if (!peer->n_in_flight && !peer->n_helpers && !count_recent(peer, now_us))
 			peer_free(peers, peer);
 	}
 }

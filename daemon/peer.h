@@ -18,6 +18,7 @@ struct ecd_peer {
 	TAILQ_ENTRY(ecd_peer) link;
 	uid_t uid;
 	unsigned int n_in_flight;
+	unsigned int n_helpers;		/* key helpers at work for it */
 	uint64_t served;		/* the turn in which it last got a key helper */
 	uint64_t wrong_us[ECD_PEER_WRONG_MAX];	/* ring of the times of wrong secrets */
 	unsigned int n_wrong;		/* ever; the next one goes to n_wrong % MAX */
@@ -26,7 +27,7 @@ struct ecd_peer {
 /* Found or made; NULL only without memory. */
 struct ecd_peer *ecd_peer_get(struct ecd_peer_list *peers, uid_t uid);
 void ecd_peers_done(struct ecd_peer_list *peers);
-/* Forgets those that have nothing in flight and no wrong secret within the window. */
+/* Forgets those that have nothing in flight or at work, and no wrong secret within the window. */
 void ecd_peers_trim(struct ecd_peer_list *peers, uint64_t now_us);
 
 /* Root is never limited: it could open anything anyhow, and speaks for every login. */

@@ -17,7 +17,7 @@
 #define CONNECT_STEP_US	20000u
 
 struct ecd_request {
-	TAILQ_ENTRY(ecd_request) link;	/* manager->helper_waiting */
+	TAILQ_ENTRY(ecd_request) link;	/* manager->helper_waiting or helper_given_up */
 	struct ecd_manager *manager;
 	struct ecd_request **slot;
 	const struct ecd_service *service;
@@ -28,7 +28,7 @@ struct ecd_request {
 	ecd_reply_fn fn;
 	void *userdata;
 	int socket;
-	bool waiting, running;
+	bool waiting, running, given_up;
 	sd_event_source *io, *retry, *deadline;
 };
 
@@ -45,17 +45,16 @@ static void drop_input(struct ecd_request *request)
 	request->n_fds = 0;
 }
 
-void ecd_request_free(struct ecd_request *request)
+static void request_release(struct ecd_request *request)
 {
-	struct ecd_manager *manager;
-	bool was_running;
+	struct ecd_manager *manager = request->manager;
+	bool was_running = request->running && request->service->limited;
+	struct ecd_peer *peer = was_running ? ecd_peer_get(&manager->peers, request->uid) : NULL;
 
-	if (!request)
-		return;
-	manager = request->manager;
-	was_running = request->running && request->service->limited;
 	if (request->waiting)
 		TAILQ_REMOVE(&manager->helper_waiting, request, link);
+	if (request->given_up)
+		TAILQ_REMOVE(&manager->helper_given_up, request, link);
 	sd_event_source_disable_unref(request->io);
 	sd_event_source_disable_unref(request->retry);
 	sd_event_source_disable_unref(request->deadline);
@@ -64,10 +63,51 @@ void ecd_request_free(struct ecd_request *request)
 	if (request->slot)
 		*request->slot = NULL;
 	free(request);
+	if (peer && peer->n_helpers)
+		peer->n_helpers--;
 	if (was_running) {
 		manager->n_helper_running--;
 		start_next(manager);
 	}
+}
+
+static void forget(void *userdata, const struct ecd_failure *failure,
+		   struct ec_wire_message *reply)
+{
+}
+
+/*
+ * A helper that has its request computes on, whoever has lost interest: it keeps its place until
+ * it has ended. Else a caller who comes and goes could have any number of them at work.
+ */
+static bool computes_on(const struct ecd_request *request)
+{
+	return request->running && request->service->limited && request->io && !request->body;
+}
+
+void ecd_request_free(struct ecd_request *request)
+{
+	if (!request)
+		return;
+	if (!computes_on(request)) {
+		request_release(request);
+		return;
+	}
+	if (request->slot)
+		*request->slot = NULL;
+	request->slot = NULL;
+	request->fn = forget;
+	request->userdata = NULL;
+	request->given_up = true;
+	TAILQ_INSERT_TAIL(&request->manager->helper_given_up, request, link);
+}
+
+void ecd_requests_done(struct ecd_manager *manager)
+{
+	struct ecd_request *request;
+
+	while ((request = TAILQ_FIRST(&manager->helper_given_up)))
+		request_release(request);
 }
 
 /* Frees the request, then tells its owner: who may free himself in turn. */
@@ -77,7 +117,7 @@ static void complete(struct ecd_request *request, const struct ecd_failure *fail
 	ecd_reply_fn fn = request->fn;
 	void *userdata = request->userdata;
 
-	ecd_request_free(request);
+	request_release(request);
 	fn(userdata, failure, reply);
 }
 
@@ -219,7 +259,8 @@ static int begin(struct ecd_request *request)
 	return ecd_manager_set_timer(request->manager, &request->retry, 0, on_start, request);
 }
 
-/* Whoever of the waiting uids got a helper the longest ago is next. */
+/* Whoever of the waiting uids got a helper the longest ago is next. No user has all of them: what
+ * one makes them compute must not be what another's login waits for. */
 static struct ecd_request *pick_next(struct ecd_manager *manager)
 {
 	struct ecd_request *request, *best = NULL;
@@ -229,6 +270,8 @@ static struct ecd_request *pick_next(struct ecd_manager *manager)
 		const struct ecd_peer *peer = ecd_peer_get(&manager->peers, request->uid);
 		uint64_t served = peer ? peer->served : 0;
 
+		if (peer && request->uid && peer->n_helpers >= HELPERS_MAX - 1)
+			continue;
 		if (served < best_served) {
 			best = request;
 			best_served = served;
@@ -253,8 +296,10 @@ static void start_next(struct ecd_manager *manager)
 		TAILQ_REMOVE(&manager->helper_waiting, request, link);
 		request->waiting = false;
 		manager->n_helper_running++;
-		if (peer)
+		if (peer) {
 			peer->served = ++manager->helper_turn;
+			peer->n_helpers++;
+		}
 		if (begin(request) < 0)
 			(void)ecd_manager_set_timer(manager, &request->retry, 0, on_begin_failed,
 						    request);

@@ -41,5 +41,7 @@ int ecd_request_start(struct ecd_manager *manager, struct ecd_request **slot,
 		      size_t n_fds, ecd_reply_fn fn, void *userdata);
 /* Gives up a pending request; copes with NULL. */
 void ecd_request_free(struct ecd_request *request);
+/* At the end: forgets those that were given up and still take a place. */
+void ecd_requests_done(struct ecd_manager *manager);
 
 #endif
