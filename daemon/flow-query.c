@@ -76,15 +76,20 @@ static void on_answer(void *userdata, const struct ecd_failure *failure,
 	next(operation);
 }
 
-static bool matches(const struct ecd_vault *vault, const char *designator)
+/*
+ * How well a designator fits, 0 for not at all. What its owner chose freely, the name and the uuid
+ * in the document, comes after what nobody else can have: or somebody could stand in for others.
+ */
+static unsigned int fits(const struct ecd_vault *vault, const char *designator)
 {
-	const char *const names[] = { vault->id, vault->user, vault->name, vault->lower,
-				      vault->mount_point };
+	const char *const fixed[] = { vault->id, vault->user, vault->lower, vault->mount_point };
 	size_t i;
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (names[i] && !strcmp(names[i], designator))
-			return true;
+	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		if (fixed[i] && !strcmp(fixed[i], designator))
+			return 2;
+	if (vault->name && !strcmp(vault->name, designator))
+		return 1;
 	return vault->document &&
 	       !strcmp(json_string_value(json_object_get(vault->document, "uuid")), designator);
 }
@@ -93,13 +98,20 @@ static bool matches(const struct ecd_vault *vault, const char *designator)
 static struct ecd_vault *resolve(const struct ecd_operation *operation)
 {
 	struct ecd_vault *vault, *found = NULL;
+	unsigned int best = 0;
 
 	if (!*operation->designator)
 		return ecd_vault_find_home(operation->manager, operation->uid);
-	TAILQ_FOREACH(vault, &operation->manager->vaults, link)
-		if (matches(vault, operation->designator) &&
-		    (!found || (found->owner != operation->uid && vault->owner == operation->uid)))
-			found = vault;
+	TAILQ_FOREACH(vault, &operation->manager->vaults, link) {
+		unsigned int fit = fits(vault, operation->designator);
+
+		if (fit && vault->owner == operation->uid)
+			fit += 2;
+		if (fit <= best)
+			continue;
+		best = fit;
+		found = vault;
+	}
 	return found;
 }
 

@@ -696,6 +696,13 @@ class Directories(Case):
             found = as_user(ALICE, lambda: str(env.call("ResolveVault", "s", name)))
             self.assertEqual(found, path)
 
+    def test_name_of_another(self):
+        """A vault that bears a user's name does not stand in for that user's home."""
+        mine = self.make(BOB, "/home/bob/l", "/home/bob/m", name="alice")
+        home, _, _ = create_home()
+        self.assertEqual(str(env.call("ResolveVault", "s", "alice")), home)
+        self.assertEqual(as_user(BOB, lambda: str(env.call("ResolveVault", "s", "alice"))), mine)
+
     def test_of_others(self):
         self.refused("NotAuthorized", self.make, lower="/home/bob/lower")
         self.refused("UnsafePath", self.make, BOB, lower="/home", mount_point="/home/bob/m")
