@@ -22,6 +22,8 @@
 #include <string.h>
 
 #define STOP_TIMEOUT_US (60u * UINT64_C(1000000))
+/* The broker remembers each for ever, and its memory is everybody's. */
+#define DIRECTORIES_MAX 256u
 
 static void created(struct ecd_operation *operation)
 {
@@ -319,6 +321,21 @@ static void on_probed(void *userdata, const struct ecd_failure *failure,
 		make_keys(operation);
 }
 
+static bool has_too_many(struct ecd_operation *operation)
+{
+	const struct ecd_vault *vault;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(vault, &operation->manager->vaults, link)
+		if (vault->kind == ECD_VAULT_DIRECTORY && vault->owner == operation->uid)
+			n++;
+	if (!operation->uid || n < DIRECTORIES_MAX)
+		return false;
+	fail_text(operation, -EPERM, "uid %u has %u directory vaults already, and no user has more",
+		  operation->uid, n);
+	return true;
+}
+
 static void start(struct ecd_operation *operation)
 {
 	const struct ecd_create_options *create = &operation->create;
@@ -339,7 +356,8 @@ static void start(struct ecd_operation *operation)
 		fail_text(operation, -EEXIST, "another vault has that directory already");
 		return;
 	}
-	make_keys(operation);
+	if (!has_too_many(operation))
+		make_keys(operation);
 }
 
 static bool may_cancel(const struct ecd_operation *operation)

@@ -717,6 +717,18 @@ class Directories(Case):
         self.make(lower="/home/alice/lower2")
         self.refused("AlreadyExists", self.make, lower="/home/alice/lower2")
 
+    def test_no_end_of_them(self):
+        """The register is in the memory of everybody's broker."""
+        env.kill_broker()
+        os.makedirs(env.run + "/state/vaults", exist_ok=True)
+        for i in range(256):
+            with open(f"{env.run}/state/vaults/00000000-0000-4000-8000-{i:012x}.json", "w") as file:
+                file.write('{"lower":"/home/bob/l%d","mount_point":"/home/bob/m%d","name":"%d",'
+                           '"owner_uid":%d}' % (i, i, i, BOB))
+        env.start_broker()
+        self.refused("NotAuthorized", self.make, BOB, "/home/bob/lower", "/home/bob/open")
+        self.make()
+
     def test_symlink_on_the_way(self):
         as_user(ALICE, lambda: os.symlink("/home/bob", "/home/alice/link"))
         self.refused("UnsafePath", self.make, lower="/home/alice/link/lower")
