@@ -10,7 +10,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
 from homes import (PASSWORDS, daemon_pid, home_open, leftovers, login_ssh, logout, make_world,
-                   set_password, sh, status_of, unit_active, wait_until)
+                   serial_prompt, set_password, sh, status_of, unit_active, wait_until)
 from report import attempt, check, finish
 from terminal import Terminal
 
@@ -151,23 +151,24 @@ def reset_by_root(user):
     term.send(new)
     term.wait_end(60)
     check("reset by root: the old password still opens the home", opens(user, old) == 0)
-    term = Terminal.spawn(["ssh", "-tt", "-o", "StrictHostKeyChecking=no", "-o",
-                           "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-                           "-o", "PubkeyAuthentication=no", f"{user}@127.0.0.1"])
-    term.expect(r"password: ")
+    term = login_ssh(user, new)
+    check("reset by root: a login by ssh gets its shell, and says what to do",
+          not home_open(user) and "ecryptfsctl unlock" in term.log, repr(term.log[-300:]))
+    logout(term)
+    term = serial_prompt()
+    term.send(user)
+    term.expect(r"Password: ", timeout=60)
     term.send(new)
-    i, match = term.expect(r"[$#] \Z", r"(?i)old password.*: ?\Z", timeout=60)
-    check("reset by root: the next login asks for the old password or says what to do",
-          i == 1 or "ecryptfsctl" in term.log, term.log[-200:])
-    if i == 1:
+    i, _ = term.expect(r"(?i)old password.*: ?\Z", r"[$#] \Z", timeout=90)
+    check("reset by root: a login at a terminal asks for the old password", i == 0)
+    if i == 0:
         term.send(old)
         term.expect(r"[$#] \Z", timeout=90)
         check("reset by root: with it the home opens", home_open(user))
     logout(term)
     wait_until(lambda: not leftovers(user), 15)
-    if i == 1:
-        check("reset by root: from then on the new password opens it", opens(user, new) == 0)
-        PASSWORDS[user] = new
+    check("reset by root: from then on the new password opens it", opens(user, new) == 0)
+    PASSWORDS[user] = new
 
 
 def main():
