@@ -13,7 +13,10 @@
 #include <systemd/sd-bus.h>
 
 #define CTL_JSON_VERSION 1	/* "version" of every JSON object that is printed */
-#define CTL_SLOW_US (5ULL * 60 * 1000 * 1000)	/* Argon2id and copying a home take time */
+#define CTL_SLOW_US (5ULL * 60 * 1000 * 1000)	/* Argon2id takes time */
+/* Copying a home takes hours, and the reply has the recovery key, once. The broker watches over
+ * the copying; a broker that ends is told by the bus. */
+#define CTL_NO_LIMIT_US UINT64_MAX
 
 enum ctl_json {
 	CTL_JSON_OFF,

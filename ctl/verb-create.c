@@ -148,7 +148,7 @@ static int call_create(struct ctl *ctl, const struct request *request,
 	if (r >= 0)
 		r = ctl_append_secret(call, secret);
 	if (r >= 0)
-		r = ctl_call(ctl, call, CTL_SLOW_US, &reply, ret_text);
+		r = ctl_call(ctl, call, CTL_NO_LIMIT_US, &reply, ret_text);
 	if (r < 0)
 		return r;
 	return read_result(reply, ret) < 0 ? -EPROTO : 0;

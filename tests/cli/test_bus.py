@@ -97,6 +97,26 @@ def test_nothing_there():
     want(3, '"nobody"', "unlock", "nobody", key(SECRET))
 
 
+def test_create_waits_without_limit():
+    """A home may take hours to be copied in, and only the reply has the recovery key."""
+    ENV.control("systemd1", "SetMode", "s", "hold")
+    n_jobs = len(ENV.jobs())
+    child = subprocess.Popen([CTL, "create", "--user=carol", key(SECRET)],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        ENV.wait_until(lambda: len(ENV.jobs()) > n_jobs, "the start of the unit", 30)
+        with open(f"/proc/{child.pid}/syscall") as file:
+            call = file.read().split()
+        # ppoll(fds, n, timeout, ...) of one descriptor; a limit would be a pointer
+        assert call[2:4] == ["0x1", "0x0"], call
+    finally:
+        ENV.control("systemd1", "SetMode", "s", "fail")
+        ENV.control("systemd1", "Release")
+        out = child.communicate(timeout=30)[0]
+        ENV.control("systemd1", "SetMode", "s", "work")
+    assert child.returncode == 12 and not out, (child.returncode, out)
+
+
 def test_create_home_at_a_terminal():
     term = terminal("create", "--user", "alice")
     term.expect(r"Login password of alice[^\n]*: \Z", timeout=20)
