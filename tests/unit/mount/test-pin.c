@@ -138,8 +138,9 @@ static void test_stable(void **state)
 	assert_false(ec_pin_path_is_stable("/tmp/x"));
 	assert_false(ec_pin_path_is_stable("usr"));
 	assert_false(ec_pin_path_is_stable("/usr/none"));
-	/* Below /var/tmp, where everybody may write. */
-	snprintf(path, sizeof(path), "%s/real", (const char *)*state);
+	/* Below a directory where everybody may write. */
+	sh("mkdir open && chmod 1777 open && mkdir open/inside");
+	snprintf(path, sizeof(path), "%s/open/inside", (const char *)*state);
 	assert_false(ec_pin_path_is_stable(path));
 }
 
