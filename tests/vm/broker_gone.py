@@ -57,10 +57,16 @@ def everyone_gets_in(state):
             shell_in_time(f"broker {state}, {way}, {user}", way, user)
 
 
+def on_the_bus():
+    return "true" in sh("busctl call org.freedesktop.DBus / org.freedesktop.DBus NameHasOwner "
+                        "s org.ecryptfs.Manager1", check=False)
+
+
 def restart_broker():
     sh("systemctl unmask --runtime ecryptfsd.service; systemctl reset-failed ecryptfsd.service; "
        "systemctl restart ecryptfsd.service", check=False)
     assert wait_until(lambda: unit_active("ecryptfsd.service"), 30) is not None, "broker is back"
+    assert wait_until(on_the_bus, 30) is not None, "broker has its name"
 
 
 def absent():
