@@ -23,7 +23,7 @@ try:
 except ImportError as error:
     print(f"SKIP: {error}")
     sys.exit(77)
-from terminal import Terminal, Timeout
+from terminal import Terminal, Timeout, default_signals
 
 CTL = os.path.abspath(sys.argv[1])
 RECOVERY = r"(?:[cbdefghijklnrtuv]{10}-){7}[cbdefghijklnrtuv]{10}"
@@ -276,6 +276,7 @@ def test_stop_and_continue():
     pid, fd = os.forkpty()
     if pid == 0:
         # a shell of our own, so that the stopped program is not an orphan
+        default_signals()
         os.execv("/bin/sh", ["sh", "-mc", f"{CTL} unlock alice; echo stopped; fg; echo end $?"])
     term = Terminal(fd, "sh", pid)
     term.expect(r"recovery key of alice: \Z", timeout=20)

@@ -17,6 +17,13 @@ class Timeout(Exception):
     """The awaited words did not come; carries what did."""
 
 
+def default_signals():
+    """In a child: what a terminal window starts has nothing ignored, whatever started us."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE,
+                   signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Terminal:
     def __init__(self, fd, name, pid=None):
         self.fd = fd
@@ -31,8 +38,8 @@ class Terminal:
         """argv on a pty of its own, with a fresh session: what a terminal window does."""
         pid, fd = pty.fork()
         if pid == 0:
-            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             try:
+                default_signals()
                 os.execvpe(argv[0], argv, env if env is not None else dict(os.environ, TERM="dumb"))
             finally:
                 os._exit(127)
