@@ -101,9 +101,9 @@ def create_home(user, password=None):
 
 def place_legacy_home(user="alice"):
     """What ecryptfs-setup-private left, put where it was made, as restored from a backup."""
-    sh("mkdir -p /run/vectors && tar --xattrs --xattrs-include='user.*' -xJf "
-       f"{VECTORS} -C /run/vectors ./home-alice")
-    sh(f"mkdir -p /home/.ecryptfs && cp -a /run/vectors/home-alice/lower /home/.ecryptfs/{user} && "
+    sh("mkdir -p /var/lib/test-vectors && tar --xattrs --xattrs-include='user.*' -xJf "
+       f"{VECTORS} -C /var/lib/test-vectors ./home-alice")
+    sh(f"mkdir -p /home/.ecryptfs && cp -a /var/lib/test-vectors/home-alice/lower /home/.ecryptfs/{user} && "
        f"chown -R {user}: /home/.ecryptfs/{user}")
     sh(f"find /home/{user} -mindepth 1 -delete; "
        f"ln -s /home/.ecryptfs/{user}/.ecryptfs /home/{user}/.ecryptfs; "
@@ -113,7 +113,7 @@ def place_legacy_home(user="alice"):
 
 def legacy_manifest():
     """{path: sha256} of what the legacy home must show."""
-    with open("/run/vectors/home-alice/manifest.sha256") as file:
+    with open("/var/lib/test-vectors/home-alice/manifest.sha256") as file:
         rows = [line.rstrip("\n").split("  ", 1) for line in file if line.strip()]
     return {re.sub(r"^\./", "", path): digest for digest, path in rows}
 
