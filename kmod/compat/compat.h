@@ -94,17 +94,17 @@ static inline bool ecfs_inode_is_new(struct inode *inode)
 #endif
 
 /*
- * The caller of a filesystem's getattr has asked the security module already, and says so by a
- * flag that vfs_getattr() warns of.
+ * Whoever calls a filesystem's getattr has asked the security module about the upper path. It must
+ * not be asked about the lower one: our private mount is no place that a profile could name. Later
+ * kernels have a flag for that, which does not concern the lower filesystem.
  */
 static inline int ecfs_vfs_getattr(const struct path *path, struct kstat *stat, u32 mask,
 				   unsigned int flags)
 {
 #ifdef AT_GETATTR_NOSEC
-	if (flags & AT_GETATTR_NOSEC)
-		return vfs_getattr_nosec(path, stat, mask, flags & ~AT_GETATTR_NOSEC);
+	flags &= ~AT_GETATTR_NOSEC;
 #endif
-	return vfs_getattr(path, stat, mask, flags);
+	return vfs_getattr_nosec(path, stat, mask, flags);
 }
 
 static inline bool ecfs_can_mmap(struct file *file)
