@@ -300,7 +300,7 @@ static int tmpfile(ecfs_idmap_t *idmap, struct inode *dir, struct file *file, um
 	if (err)
 		return err;
 	lower = ecfs_tmpfile_open(&parent, mode, O_RDWR | O_LARGEFILE |
-				  (file->f_flags & O_EXCL));
+				  (file->f_flags & O_EXCL), ecfs_sb(sb)->cred);
 	mnt_drop_write(parent.mnt);
 	if (IS_ERR(lower))
 		return finish_open_simple(file, PTR_ERR(lower));

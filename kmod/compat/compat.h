@@ -381,12 +381,14 @@ out:
 }
 #endif
 
-static inline struct file *ecfs_tmpfile_open(const struct path *parent, umode_t mode, int flags)
+/* @cred is what the file is opened with; the owner of the inode is the caller. */
+static inline struct file *ecfs_tmpfile_open(const struct path *parent, umode_t mode, int flags,
+					     const struct cred *cred)
 {
 #ifdef ECFS_HAVE_KERNEL_TMPFILE_OPEN
-	return kernel_tmpfile_open(ECFS_NOP_IDMAP, parent, mode, flags, current_cred());
+	return kernel_tmpfile_open(ECFS_NOP_IDMAP, parent, mode, flags, cred);
 #else
-	return vfs_tmpfile_open(ECFS_NOP_IDMAP, parent, mode, flags, current_cred());
+	return vfs_tmpfile_open(ECFS_NOP_IDMAP, parent, mode, flags, cred);
 #endif
 }
 
