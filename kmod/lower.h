@@ -163,7 +163,17 @@ static inline int ecfs_do_removexattr(struct super_block *sb, struct dentry *low
 
 	if (err)
 		return err;
-	err = vfs_removexattr(ECFS_NOP_IDMAP, lower, name);
+	/*
+	 * A write takes the capabilities of a file away, whoever writes: vfs_removexattr() would
+	 * ask for CAP_SETFCAP. Who calls removexattr() was asked for it on the way to us.
+	 */
+	if (!strcmp(name, XATTR_NAME_CAPS)) {
+		inode_lock(d_inode(lower));
+		err = __vfs_removexattr(ECFS_NOP_IDMAP, lower, name);
+		inode_unlock(d_inode(lower));
+	} else {
+		err = vfs_removexattr(ECFS_NOP_IDMAP, lower, name);
+	}
 	mnt_drop_write(mnt);
 	return err;
 }
