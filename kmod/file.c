@@ -229,6 +229,10 @@ static int file_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	struct file *lower;
 	int err, lower_err;
 
+	/* To the lower file its xattr is no data, but to us the size stands there. */
+	if (ecfs_i(inode)->place == ECFMT_PLACE_XATTR)
+		datasync = 0;
+
 	err = file_write_and_wait_range(file, start, end);
 	lower_err = ecfs_meta_store(inode, true);
 	lower = ecfs_lower_file(ecfs_i(inode));
