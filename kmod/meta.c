@@ -569,7 +569,11 @@ static int store_times(struct inode *inode, struct dentry *lower)
 		err = ecfs_do_notify_change(inode->i_sb, lower, &attr);
 	}
 	revert_creds(old);
-	return err == -EPERM || err == -EROFS ? 0 : err;
+	if (err == -EPERM || err == -EROFS)
+		return 0;
+	if (err)
+		set_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags);
+	return err;
 }
 
 /**
@@ -599,6 +603,8 @@ int ecfs_meta_store(struct inode *inode, bool ordered)
 	}
 	if (!err)
 		err = store_times(inode, file->f_path.dentry);
+	if (err)
+		mark_inode_dirty_sync(inode);	/* clean, it could go with what is not stored */
 out:
 	if (file)
 		fput(file);
@@ -626,6 +632,8 @@ int ecfs_meta_shrink(struct inode *inode, loff_t size)
 	if (!err && ei->place == ECFMT_PLACE_FILE)
 		err = filemap_fdatawrite_range(ei->lower_file->f_mapping, 0,
 					       ECFMT_EXTENT_LEN - 1);
+	if (err)
+		mark_inode_dirty_sync(inode);
 	mutex_unlock(&ei->meta_lock);
 	return err;
 }
