@@ -274,7 +274,7 @@ struct writeback {
 static bool may_pass(int err)
 {
 	return err == -ENOSPC || err == -EDQUOT || err == -ENOMEM || err == -EINTR ||
-	       err == -EAGAIN;
+	       err == -EAGAIN || err == -ERESTARTSYS;
 }
 
 /* A growth that finds no room is undone and told to its caller: no fsync() need hear of it. */
@@ -348,12 +348,15 @@ out:
 	return err;
 }
 
-/* Nothing is written behind a failed write: it would leave a hole below. */
+/*
+ * Nothing is written behind a failed write: it would leave a hole below. A folio that was not
+ * @tried has its turn another time, whatever befell those in front of it.
+ */
 static int give_back(struct writeback *wb, struct writeback_control *wbc, struct folio *folio,
-		     int err)
+		     int err, bool tried)
 {
 	note_error(wb, err);
-	if (may_pass(err))
+	if (!tried || may_pass(err))
 		folio_redirty_for_writepage(wbc, folio);
 	folio_unlock(folio);
 	return err;
@@ -369,7 +372,7 @@ static int write_folio(struct folio *folio, struct writeback_control *wbc, void 
 	int err;
 
 	if (wb->err)
-		return give_back(wb, wbc, folio, wb->err);
+		return give_back(wb, wbc, folio, wb->err, false);
 	if (pos >= size) {	/* cut off meanwhile */
 		folio_unlock(folio);
 		return 0;
@@ -381,11 +384,11 @@ static int write_folio(struct folio *folio, struct writeback_control *wbc, void 
 	if (batch->n == ECFS_BATCH_FOLIOS || (batch->n && batch->pos + batch->len != pos)) {
 		err = flush_batch(wb);
 		if (err)
-			return give_back(wb, wbc, folio, err);
+			return give_back(wb, wbc, folio, err, false);
 	}
 	err = encrypt_folio(wb, folio, batch->bounce[batch->n], len);
 	if (err)
-		return give_back(wb, wbc, folio, err);
+		return give_back(wb, wbc, folio, err, true);
 	folio_start_writeback(folio);
 	folio_unlock(folio);
 	if (!batch->n)
