@@ -213,6 +213,13 @@ static int make(struct inode *dir, struct dentry *dentry, const struct ecfs_make
 	}
 	if (err)
 		goto out;
+	if (d_really_is_negative(made)) {
+		/* The filesystem below has another dentry for the directory: a lookup finds it. */
+		d_drop(dentry);
+		copy_dir_attr(dir);
+		err = S_ISDIR(what->mode) ? 0 : -ESTALE;
+		goto out;
+	}
 	inode = ecfs_iget(sb, made);
 	if (IS_ERR(inode)) {
 		err = PTR_ERR(inode);
