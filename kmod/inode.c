@@ -44,11 +44,17 @@ static bool dentry_reserved(struct inode *dir, const struct dentry *dentry)
 void ecfs_copy_attr(struct inode *inode)
 {
 	struct inode *lower = ecfs_lower_inode(inode);
+	unsigned int nlink;
 
 	inode->i_mode = lower->i_mode;
 	inode->i_uid = lower->i_uid;
 	inode->i_gid = lower->i_gid;
-	set_nlink(inode, lower->i_nlink);
+	/* set_nlink() counts the inodes that lost their last name: one caller at a time. */
+	spin_lock(&inode->i_lock);
+	nlink = READ_ONCE(lower->i_nlink);
+	if (inode->i_nlink != nlink)
+		set_nlink(inode, nlink);
+	spin_unlock(&inode->i_lock);
 	inode_set_flags(inode, lower->i_flags & COPIED_FLAGS, COPIED_FLAGS);
 	inode_set_atime_to_ts(inode, inode_get_atime(lower));
 	if (!test_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags)) {
