@@ -364,8 +364,9 @@ int ecfs_meta_load(struct inode *inode, struct dentry *lower_dentry, bool write)
 
 	if (ei->kind == ECFS_KIND_CRYPT)
 		return READ_ONCE(ecfs_sb(inode->i_sb)->locked) ? -ENOKEY : 0;
-	if (ei->kind == ECFS_KIND_EMPTY && write)
-		return ecfs_meta_create(inode, lower_dentry);
+	/* It may have been filled from below meanwhile: a new header would bury the file's key. */
+	if (ei->kind == ECFS_KIND_EMPTY && (write || i_size_read(ei->lower)))
+		ei->kind = ECFS_KIND_UNKNOWN;
 	if (ei->kind != ECFS_KIND_UNKNOWN)
 		return 0;
 	found.buf = kmalloc(ECFMT_HEADER_READ_LEN, GFP_KERNEL);
