@@ -556,22 +556,32 @@ static int truncate_down(struct inode *inode, loff_t size)
 	return err;
 }
 
-/* Passthrough: the lower file is the file. */
+/*
+ * Passthrough: the lower file is the file. Nothing is flushed and no folio within the file is
+ * dropped, so that a full disk costs no byte that stays.
+ */
 static int truncate_raw(struct inode *inode, loff_t size)
 {
 	struct iattr attr = { .ia_valid = ATTR_SIZE, .ia_size = size };
-	struct file *lower = ecfs_lower_file(ecfs_i(inode));
+	struct ecfs_inode *ei = ecfs_i(inode);
+	struct file *lower = ecfs_lower_file(ei);
+	loff_t old_size = i_size_read(inode);
 	int err;
 
 	if (!lower)
 		return -EIO;
-	err = filemap_write_and_wait(inode->i_mapping);
 	filemap_invalidate_lock(inode->i_mapping);
-	if (!err)
+	err = ecfs_do_notify_change(inode->i_sb, lower->f_path.dentry, &attr);
+	if (err)
+		goto out;
+	if (size > old_size)	/* what a mapping left behind the end must not come up */
+		truncate_pagecache(inode, old_size);
+	truncate_setsize(inode, size);
+	ei->backed = min_t(loff_t, ei->backed, round_up(size, ECFMT_EXTENT_LEN));
+	/* Writeback was on its way with what is cut off now? It has ended. */
+	if (i_size_read(ei->lower) > size)
 		err = ecfs_do_notify_change(inode->i_sb, lower->f_path.dentry, &attr);
-	if (!err)
-		truncate_setsize(inode, size);
-	truncate_inode_pages(inode->i_mapping, 0);
+out:
 	filemap_invalidate_unlock(inode->i_mapping);
 	fput(lower);
 	return err;
