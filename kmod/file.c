@@ -253,9 +253,15 @@ static int file_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 /* New extents for a mapping exist already: a mapped file does not grow. */
 static vm_fault_t page_mkwrite(struct vm_fault *vmf)
 {
-	if (check_locked(file_inode(vmf->vma->vm_file)))
-		return VM_FAULT_SIGBUS;
-	return filemap_page_mkwrite(vmf);
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	vm_fault_t ret = VM_FAULT_SIGBUS;
+
+	/* Against ecfs_lock(), which flushes for the last time under it. */
+	filemap_invalidate_lock_shared(inode->i_mapping);
+	if (!check_locked(inode))
+		ret = filemap_page_mkwrite(vmf);
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+	return ret;
 }
 
 static const struct vm_operations_struct file_vm_ops = {
