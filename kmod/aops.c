@@ -495,10 +495,13 @@ static int write_end(ECFS_WRITE_END_ARGS)
 			folio_mark_uptodate(folio);
 	}
 	if (copied) {
-		/* Before the folio is unlocked: writeback drops what is behind the end. */
+		/*
+		 * Dirty first: who stores the new size flushes what it promises. Both before the
+		 * folio is unlocked: writeback drops what is behind the end.
+		 */
+		folio_mark_dirty(folio);
 		if (pos + copied > i_size_read(inode))
 			set_longer(inode, pos + copied);
-		folio_mark_dirty(folio);
 	}
 	folio_unlock(folio);
 	folio_put(folio);
@@ -521,9 +524,9 @@ static int zero_in_folio(struct inode *inode, loff_t pos, loff_t end)
 		goto out;
 	folio_zero_range(folio, off, end - pos);
 	folio_mark_uptodate(folio);
+	folio_mark_dirty(folio);	/* before the size, as in write_end() */
 	if (end > i_size_read(inode))
 		set_longer(inode, end);
-	folio_mark_dirty(folio);
 out:
 	folio_unlock(folio);
 	folio_put(folio);
