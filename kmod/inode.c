@@ -771,6 +771,9 @@ static int fileattr_set(ecfs_idmap_t *idmap, struct dentry *dentry, ecfs_fileatt
 	struct vfsmount *mnt = ecfs_sb(inode->i_sb)->lower_mnt;
 	int err = 0;
 
+	/* Names are compared byte by byte here: see ecfs_iget(). */
+	if (attr->flags_valid && (attr->flags & FS_CASEFOLD_FL))
+		return -EOPNOTSUPP;
 	if (S_ISREG(inode->i_mode))
 		err = filemap_write_and_wait(inode->i_mapping) ?: ecfs_meta_store(inode, false);
 	if (!err)
