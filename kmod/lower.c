@@ -6,6 +6,7 @@
 
 #include <linux/file.h>
 #include <linux/magic.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/workqueue.h>
 
@@ -195,8 +196,15 @@ static void write_work(struct work_struct *work)
 {
 	struct lower_write *job = container_of(work, struct lower_write, work);
 	const struct cred *old = override_creds(job->cred);
+	unsigned int nofs = memalloc_nofs_save();
+	unsigned int throttle = current->flags & PF_LOCAL_THROTTLE;
 
+	/* Its caller may hold folios under writeback: see writepages(). */
+	current->flags |= PF_LOCAL_THROTTLE;
 	job->err = write_all(job->file, job->iter, &job->pos);
+	if (!throttle)
+		current->flags &= ~PF_LOCAL_THROTTLE;
+	memalloc_nofs_restore(nofs);
 	revert_creds(old);
 }
 
