@@ -54,13 +54,14 @@ void ecfs_copy_attr(struct inode *inode)
 	nlink = READ_ONCE(lower->i_nlink);
 	if (inode->i_nlink != nlink)
 		set_nlink(inode, nlink);
-	spin_unlock(&inode->i_lock);
-	inode_set_flags(inode, lower->i_flags & COPIED_FLAGS, COPIED_FLAGS);
-	inode_set_atime_to_ts(inode, inode_get_atime(lower));
+	/* Under the lock a newer time does not come between the test and the copy. */
 	if (!test_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags)) {
 		inode_set_mtime_to_ts(inode, inode_get_mtime(lower));
 		inode_set_ctime_to_ts(inode, inode_get_ctime(lower));
 	}
+	spin_unlock(&inode->i_lock);
+	inode_set_flags(inode, lower->i_flags & COPIED_FLAGS, COPIED_FLAGS);
+	inode_set_atime_to_ts(inode, inode_get_atime(lower));
 	if (!S_ISREG(inode->i_mode))
 		i_size_write(inode, i_size_read(lower));
 }
@@ -621,6 +622,27 @@ static int set_size(struct inode *inode, struct dentry *dentry, struct iattr *at
 	return err;
 }
 
+/* Times that are chosen count, whatever a delayed write has noted and is about to store. */
+static int set_below(struct inode *inode, struct dentry *lower, struct iattr *attr)
+{
+	struct ecfs_inode *ei = ecfs_i(inode);
+	int err;
+
+	if (!(attr->ia_valid & ATTR_MTIME))
+		return ecfs_do_notify_change(inode->i_sb, lower, attr);
+	mutex_lock(&ei->meta_lock);
+	err = ecfs_do_notify_change(inode->i_sb, lower, attr);
+	if (!err) {
+		spin_lock(&inode->i_lock);
+		clear_bit(ECFS_I_TIMES, &ei->flags);
+		inode_set_mtime_to_ts(inode, inode_get_mtime(ei->lower));
+		inode_set_ctime_to_ts(inode, inode_get_ctime(ei->lower));
+		spin_unlock(&inode->i_lock);
+	}
+	mutex_unlock(&ei->meta_lock);
+	return err;
+}
+
 static int setattr(ecfs_idmap_t *idmap, struct dentry *dentry, struct iattr *attr)
 {
 	struct inode *inode = d_inode(dentry);
@@ -642,11 +664,8 @@ static int setattr(ecfs_idmap_t *idmap, struct dentry *dentry, struct iattr *att
 	/* The VFS has worked out the mode already; the lower one wants to do that itself. */
 	if (lower_attr.ia_valid & (ATTR_KILL_SUID | ATTR_KILL_SGID))
 		lower_attr.ia_valid &= ~ATTR_MODE;
-	if (lower_attr.ia_valid) {
-		err = ecfs_do_notify_change(inode->i_sb, ecfs_lower_dentry(dentry), &lower_attr);
-		if (!err && (lower_attr.ia_valid & ATTR_MTIME))
-			clear_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags);
-	}
+	if (lower_attr.ia_valid)
+		err = set_below(inode, ecfs_lower_dentry(dentry), &lower_attr);
 	ecfs_copy_attr(inode);
 	return err;
 }
@@ -669,6 +688,14 @@ static void touch_lower(struct inode *inode)
 	dput(dentry);
 }
 
+/* Before the new times are set: ecfs_copy_attr() overwrites them no more. */
+static void keep_times(struct inode *inode)
+{
+	spin_lock(&inode->i_lock);
+	set_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags);
+	spin_unlock(&inode->i_lock);
+}
+
 #if defined(ECFS_HAVE_FS_UPDATE_TIME)
 static int update_time(struct inode *inode, enum fs_update_time type, unsigned int flags)
 {
@@ -676,7 +703,7 @@ static int update_time(struct inode *inode, enum fs_update_time type, unsigned i
 		touch_lower(inode);
 		return 0;
 	}
-	set_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags);
+	keep_times(inode);
 	return generic_update_time(inode, type, flags);
 }
 #elif defined(ECFS_HAVE_UPDATE_TIME_TS)
@@ -687,7 +714,7 @@ static int update_time(struct inode *inode, struct timespec64 *now, int flags)
 	flags &= ~S_ATIME;
 	if (!flags)
 		return 0;
-	set_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags);
+	keep_times(inode);
 	return generic_update_time(inode, now, flags);
 }
 #else
@@ -698,7 +725,7 @@ static int update_time(struct inode *inode, int flags)
 	flags &= ~S_ATIME;
 	if (!flags)
 		return 0;
-	set_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags);
+	keep_times(inode);
 	generic_update_time(inode, flags);
 	return 0;
 }

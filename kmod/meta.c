@@ -555,11 +555,15 @@ static int store_times(struct inode *inode, struct dentry *lower)
 	struct iattr attr = { .ia_valid = ATTR_MTIME | ATTR_MTIME_SET | ATTR_CTIME };
 	const struct cred *old;
 	struct timespec64 below;
+	bool newer;
 	int err;
 
-	if (!test_and_clear_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags))
-		return 0;
+	spin_lock(&inode->i_lock);	/* else stat() could put the old ones in between */
+	newer = test_and_clear_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags);
 	attr.ia_mtime = inode_get_mtime(inode);
+	spin_unlock(&inode->i_lock);
+	if (!newer)
+		return 0;
 	below = inode_get_mtime(d_inode(lower));
 	if (timespec64_equal(&attr.ia_mtime, &below))
 		return 0;
