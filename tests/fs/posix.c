@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <signal.h>
@@ -138,9 +139,9 @@ static void expect_zero(int fd, off_t from, off_t to)
 }
 
 /* The lower file of the only file here, whatever its name is there. */
-static void lower_stat(struct stat *ret)
+static void lower_path(char ret[PATH_MAX])
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX - 300];
 	struct dirent *entry;
 	DIR *dir;
 
@@ -162,8 +163,16 @@ static void lower_stat(struct stat *ret)
 	while ((entry = readdir(dir)) && entry->d_name[0] == '.')
 		;
 	REQUIRE(entry);
-	REQUIRE(fstatat(dirfd(dir), entry->d_name, ret, AT_SYMLINK_NOFOLLOW) == 0);
+	snprintf(ret, PATH_MAX, "%s/%s", path, entry->d_name);
 	closedir(dir);
+}
+
+static void lower_stat(struct stat *ret)
+{
+	char path[PATH_MAX];
+
+	lower_path(path);
+	MUST(lstat(path, ret));
 }
 
 static void rename_noreplace(void)
@@ -383,6 +392,28 @@ static void setid_lost_on_write(void)
 	drop_caches();
 	MUST(stat("a", &st));
 	REQUIRE((st.st_mode & 06000) == 0);
+}
+
+/* A write takes the capabilities away, which is no business of the writer's own rights. */
+static void capability_lost_on_write(void)
+{
+	struct vfs_cap_data caps = {
+		.magic_etc = VFS_CAP_REVISION_2, .data = { { .permitted = 1u << 10 } },
+	};
+	char value[100];
+	int fd = create("a", "x", 1);
+
+	MUST(fchmod(fd, 0666));
+	MUST(fsetxattr(fd, "security.capability", &caps, XATTR_CAPS_SZ_2, 0));
+	close(fd);
+	become_user();
+	fd = MUST(open("a", O_WRONLY | O_CLOEXEC));
+	REQUIRE(write(fd, "y", 1) == 1);
+	close(fd);
+	become_root();
+	drop_caches();
+	REQUIRE(getxattr("a", "security.capability", value, sizeof(value)) < 0 && errno == ENODATA);
+	expect_content("a", "y", 1);
 }
 
 static void statx_birth(void)
@@ -753,6 +784,37 @@ static void truncate_traps(void)
 	expect_content("a", "again", 5);
 }
 
+/* A tool restores a lower file in place after it was seen empty: its key must not be replaced. */
+static void filled_from_below(void)
+{
+	static char bytes[65536];
+	char path[PATH_MAX], meta[4096];
+	ssize_t len, meta_len;
+	int fd, reader;
+
+	close(create("a", content, 12000));
+	sync();
+	lower_path(path);
+	fd = MUST(open(path, O_RDWR | O_CLOEXEC));
+	len = MUST(read(fd, bytes, sizeof(bytes)));
+	meta_len = fgetxattr(fd, "user.ecryptfs", meta, sizeof(meta));
+	REQUIRE((meta_len > 0) == in_xattr);
+	MUST(ftruncate(fd, 0));
+	if (in_xattr)
+		MUST(fremovexattr(fd, "user.ecryptfs"));
+	drop_caches();
+	reader = MUST(open("a", O_RDONLY | O_CLOEXEC));
+	REQUIRE(read(reader, bytes + len, 1) == 0);
+	if (in_xattr)
+		MUST(fsetxattr(fd, "user.ecryptfs", meta, meta_len, 0));
+	REQUIRE(pwrite(fd, bytes, len, 0) == len);
+	close(fd);
+	close(MUST(open("a", O_RDWR | O_CLOEXEC)));
+	close(reader);
+	drop_caches();
+	expect_content("a", content, 12000);
+}
+
 static void metadata_hidden(void)
 {
 	char list[1000], value[4096];
@@ -1010,6 +1072,7 @@ static const struct {
 	{ "setgid kept on create by a user", setgid_on_create },
 	{ "setgid directories", setgid_directory },
 	{ "set-id bits lost on a write", setid_lost_on_write },
+	{ "capabilities lost on a write", capability_lost_on_write },
 	{ "statx birth time", statx_birth },
 	{ "statx attributes", statx_attributes },
 	{ "blocks without the header", blocks_without_header },
@@ -1023,6 +1086,7 @@ static const struct {
 	{ "fallocate: right or refused", fallocate_modes },
 	{ "holes read as zeros", holes_read_zero },
 	{ "truncate leaves no trap", truncate_traps },
+	{ "empty file filled from below", filled_from_below },
 	{ "user.ecryptfs hidden", metadata_hidden },
 	{ "mmap behind the end", mmap_tail },
 	{ "SIGBUS behind the end", mmap_beyond_end },
