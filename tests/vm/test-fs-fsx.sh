@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # vm: kernels=6.12 timeout=2400 memory=1536 host-before=tests/fs/build
+# vm-waits: two of the six option sets have not run through since the tester was corrected
 # fsx: random file calls (OPS of them) on each option set of the vectors (a tenth of it on the other
 # ciphers, a third on the old kernel), compared with a plain ext4, with caches dropped
 # and the filesystem unmounted and mounted again in between; then several processes on one file.
