@@ -156,7 +156,7 @@ def reset_by_root(user):
           not home_open(user) and "ecryptfsctl unlock" in term.log, repr(term.log[-300:]))
     logout(term)
     term = serial_prompt()
-    term.send(user)
+    term.send("\x15" + user)
     term.expect(r"Password: ", timeout=60)
     term.send(new)
     i, _ = term.expect(r"(?i)old password.*: ?\Z", r"[$#] \Z", timeout=90)

@@ -153,15 +153,18 @@ def serial_prompt():
     global serial_line
     if serial_line is None:
         serial_line = Terminal.serial(SERIAL)
-        serial_line.send("")	# the getty spoke before anybody listened
-        serial_line.expect(LOGIN_PROMPT, timeout=60)
+        # The getty spoke before anybody listened, and the idle line may have echoed some of it
+        # back to it as a name: an empty answer brings the next prompt in either case.
+        serial_line.send("")
+        while serial_line.expect(LOGIN_PROMPT, r"Password: \Z", timeout=60)[0]:
+            serial_line.send("")
     return serial_line
 
 
 def login_serial(user, password, timeout=60):
     """At a getty on a serial line."""
     term = serial_prompt()
-    term.send(user)
+    term.send("\x15" + user)	# ^U: nothing else stands on the line
     term.expect(r"Password: ", timeout=60)
     term.seen = ""
     term.send(password)
