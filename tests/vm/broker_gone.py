@@ -60,8 +60,8 @@ def everyone_gets_in(state):
 
 
 def on_the_bus():
-    return "true" in sh("busctl call org.freedesktop.DBus / org.freedesktop.DBus NameHasOwner "
-                        "s org.ecryptfs.Manager1", check=False)
+    return "true" in sh("busctl call org.freedesktop.DBus /org/freedesktop/DBus "
+                        "org.freedesktop.DBus NameHasOwner s org.ecryptfs.Manager1", check=False)
 
 
 def restart_broker():
