@@ -5,6 +5,8 @@
  */
 #include "lib/secret.h"
 
+#include "lib/read-full.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -215,25 +217,6 @@ int ec_secret_from_memfd(struct ec_secret *secret, int fd)
 	return 0;
 }
 
-/* Up to len bytes or to end of file. */
-static ssize_t read_up_to(int fd, uint8_t *buf, size_t len)
-{
-	size_t pos = 0;
-
-	while (pos < len) {
-		ssize_t n = read(fd, buf + pos, len - pos);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		pos += (size_t)n;
-	}
-	return (ssize_t)pos;
-}
-
 /**
  * ec_secret_from_fd() - a secret from a pipe, a terminal or a key file
  * @secret:		initialised here on success
@@ -252,11 +235,11 @@ int ec_secret_from_fd(struct ec_secret *secret, int fd, bool strip_newline)
 	r = ec_secret_init(&read_in, EC_SECRET_LEN_MAX);
 	if (r < 0)
 		return r;
-	n = read_up_to(fd, read_in.data, read_in.len);
+	n = ec_read_full(fd, read_in.data, read_in.len);
 	if (n < 0)
 		return (int)n;
 	if ((size_t)n == read_in.len) {
-		ssize_t rest = read_up_to(fd, &more, 1);
+		ssize_t rest = ec_read_full(fd, &more, 1);
 
 		explicit_bzero(&more, sizeof(more));
 		if (rest != 0)

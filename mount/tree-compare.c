@@ -7,6 +7,7 @@
 #include "mount/tree.h"
 
 #include "lib/cleanup.h"
+#include "lib/read-full.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -216,24 +217,6 @@ static int compare_xattrs(struct comparison *cmp, int dir_a, int dir_b, const ch
 	return compare_xattr_values(cmp, path_a, path_b, &names_a);
 }
 
-static ssize_t read_full(int fd, uint8_t *buf, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = read(fd, buf + done, len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
 static int compare_content(struct comparison *cmp, int dir_a, int dir_b, const char *name)
 {
 	_cleanup_close_ int a = openat(dir_a, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -244,8 +227,8 @@ static int compare_content(struct comparison *cmp, int dir_a, int dir_b, const c
 	if (a < 0 || b < 0)
 		return failed(cmp, -errno);
 	do {
-		n_a = read_full(a, cmp->buf_a, CHUNK_LEN);
-		n_b = read_full(b, cmp->buf_b, CHUNK_LEN);
+		n_a = ec_read_full(a, cmp->buf_a, CHUNK_LEN);
+		n_b = ec_read_full(b, cmp->buf_b, CHUNK_LEN);
 		if (n_a < 0 || n_b < 0)
 			return failed(cmp, (int)(n_a < 0 ? n_a : n_b));
 		if (n_a != n_b || memcmp(cmp->buf_a, cmp->buf_b, (size_t)n_a))
