@@ -150,10 +150,12 @@ class Environment:
             file.write(BUS_CONFIG.format(run=self.run, policy=policy))
         self.spawn(["dbus-daemon", "--nofork", "--nopidfile", "--config-file", self.run + "/bus.conf"])
         self.wait_for(self.run + "/bus")
+        self.activators = {}
         for name in ("key-helper", "store"):
             path = f"{self.run}/{name}.socket"
-            self.spawn(["systemd-socket-activate", "--seqpacket", "--accept", "-l", path,
-                        self.programs[name]], quiet=True)
+            self.activators[name] = self.spawn(
+                ["systemd-socket-activate", "--seqpacket", "--accept", "-l", path, self.programs[name]],
+                env=dict(os.environ, SYSTEMD_LOG_LEVEL="warning"))
             self.wait_for(path)
         self.spawn([sys.executable, HERE + "/standins.py", self.run])
         self.wait_until(lambda: os.path.exists(self.run + "/standins.log"), "the stand-ins")
@@ -186,7 +188,7 @@ class Environment:
         self.fd_store = [(name, fd) for name, fd in self.fd_store if fd not in gone]
         return self.fd_store
 
-    def spawn(self, argv, quiet=False, **options):
+    def spawn(self, argv, **options):
         output = open(self.run + "/" + os.path.basename(argv[0]) + ".out", "ab")
         child = subprocess.Popen(argv, stdin=subprocess.DEVNULL,
                                  stdout=output, stderr=output, **options)
@@ -194,7 +196,7 @@ class Environment:
         self.children.append(child)
         return child
 
-    def wait_until(self, condition, what, seconds=10.0):
+    def wait_until(self, condition, what, seconds=60.0):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if condition():
@@ -312,7 +314,7 @@ def as_user(uid, function):
     return value
 
 
-def session_end(fd, seconds=20.0):
+def session_end(fd, seconds=60.0):
     """All messages of a session descriptor up to the one that ends the wait."""
     sock = socket.socket(fileno=fd)
     sock.settimeout(seconds)
