@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A dentry's d_fsdata is the lower dentry that it stands for, referenced from when it is set
- * until the dentry is freed. NULL for the names that are reserved.
+ * until the dentry is freed. NULL for the names that are reserved. Its d_time is the name hash of
+ * the lower dentry, parent included: another one tells that it was moved or renamed behind us.
  */
 #include "kmod/lower.h"
 
@@ -18,7 +19,23 @@ bool ecfs_dentry_stale(struct dentry *dentry)
 		return false;
 	if (d_unhashed(lower))
 		return !inode || inode->i_nlink;	/* a file from O_TMPFILE has no name */
-	return d_inode_rcu(lower) != (inode ? READ_ONCE(ecfs_i(inode)->lower) : NULL);
+	if (d_inode_rcu(lower) != (inode ? READ_ONCE(ecfs_i(inode)->lower) : NULL))
+		return true;
+	return ecfs_name_hash(lower) != READ_ONCE(dentry->d_time);
+}
+
+/* Not because of a rename of our own, which is between moving the lower dentry and noting it. */
+static bool stale_for_good(struct dentry *dentry)
+{
+	struct ecfs_sb *sbi = ecfs_sb(dentry->d_sb);
+	bool stale;
+
+	if (!ecfs_dentry_stale(dentry))
+		return false;
+	down_write(&sbi->move_sem);
+	stale = ecfs_dentry_stale(dentry);
+	up_write(&sbi->move_sem);
+	return stale;
 }
 
 static int d_revalidate_common(struct dentry *dentry, unsigned int flags)
@@ -32,7 +49,7 @@ static int d_revalidate_common(struct dentry *dentry, unsigned int flags)
 			return -ECHILD;
 		return 1;
 	}
-	if (ecfs_dentry_stale(dentry))
+	if (stale_for_good(dentry))
 		return 0;
 	return ecfs_revalidate_lower(lower, flags);
 }

@@ -157,6 +157,20 @@ static int encode(struct inode *dir, const struct dentry *dentry, char **ret_nam
 	return err;
 }
 
+/* A directory that is known elsewhere is moved here, and d_time has to follow. */
+static struct dentry *splice_dir(struct inode *inode, struct dentry *dentry)
+{
+	struct ecfs_sb *sbi = ecfs_sb(dentry->d_sb);
+	struct dentry *alias;
+
+	down_read(&sbi->move_sem);
+	alias = d_splice_alias(inode, dentry);
+	if (!IS_ERR_OR_NULL(alias) && ecfs_lower_dentry(alias))
+		WRITE_ONCE(alias->d_time, ecfs_name_hash(ecfs_lower_dentry(alias)));
+	up_read(&sbi->move_sem);
+	return alias;
+}
+
 static struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
 {
 	struct dentry *lower_dir = ecfs_lower_dentry(dentry->d_parent), *lower;
@@ -176,12 +190,14 @@ static struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned 
 	kfree(name);
 	if (IS_ERR(lower))
 		return lower;
-	dentry->d_fsdata = lower;
+	ecfs_set_lower(dentry, lower);
 	if (d_is_negative(lower)) {
 		d_add(dentry, NULL);
 		return NULL;
 	}
 	inode = ecfs_iget(dir->i_sb, lower);
+	if (!IS_ERR(inode) && S_ISDIR(inode->i_mode))
+		return splice_dir(inode, dentry);
 	return d_splice_alias(inode, dentry);	/* takes an ERR_PTR as well */
 }
 
@@ -212,10 +228,9 @@ static int make(struct inode *dir, struct dentry *dentry, const struct ecfs_make
 	if (S_ISREG(what->mode) && READ_ONCE(ecfs_sb(sb)->locked))
 		return -ENOKEY;
 	lower = ecfs_lower_dentry(dentry);
-	made = dget(lower);
-	err = ecfs_do_make(sb, &made, what);
+	err = ecfs_do_make(dentry, what, &made);
 	if (made != lower) {		/* a mkdir may find that another dentry is the one */
-		dentry->d_fsdata = dget(made);
+		ecfs_set_lower(dentry, dget(made));
 		dput(lower);
 	}
 	if (err)
@@ -236,7 +251,7 @@ static int make(struct inode *dir, struct dentry *dentry, const struct ecfs_make
 		err = init_file(inode, dentry);
 	if (err) {
 		/* No file without a header: nobody could open it. */
-		if (ecfs_do_unlink(sb, made, false))
+		if (ecfs_do_unlink(dentry, false))
 			ecfs_warn(inode, "a file without a header stays behind");
 		ecfs_copy_attr(inode);
 		iput(inode);
@@ -324,7 +339,7 @@ static int tmpfile(ecfs_idmap_t *idmap, struct inode *dir, struct file *file, um
 		err = PTR_ERR(inode);
 		goto out;
 	}
-	dentry->d_fsdata = dget(lower->f_path.dentry);
+	ecfs_set_lower(dentry, dget(lower->f_path.dentry));
 	err = init_file(inode, dentry);
 	if (err) {
 		iput(inode);
@@ -344,7 +359,7 @@ static int link(struct dentry *old, struct inode *dir, struct dentry *new)
 
 	if (dentry_reserved(dir, new))
 		return -EACCES;
-	err = ecfs_do_link(dir->i_sb, ecfs_lower_dentry(old), ecfs_lower_dentry(new));
+	err = ecfs_do_link(old, new);
 	if (err)
 		return err;
 	ihold(inode);
@@ -356,7 +371,7 @@ static int link(struct dentry *old, struct inode *dir, struct dentry *new)
 
 static int remove(struct inode *dir, struct dentry *dentry, bool is_dir)
 {
-	int err = ecfs_do_unlink(dir->i_sb, ecfs_lower_dentry(dentry), is_dir);
+	int err = ecfs_do_unlink(dentry, is_dir);
 
 	if (err)
 		return err;
@@ -383,7 +398,7 @@ static int rename(ecfs_idmap_t *idmap, struct inode *old_dir, struct dentry *old
 
 	if (dentry_reserved(old_dir, old) || dentry_reserved(new_dir, new))
 		return -EACCES;
-	err = ecfs_do_rename(old_dir->i_sb, ecfs_lower_dentry(old), ecfs_lower_dentry(new), flags);
+	err = ecfs_do_rename(old, new, flags);
 	if (err)
 		return err;
 	ecfs_copy_attr(d_inode(old));

@@ -38,34 +38,48 @@ struct ecfs_make {
 	const char *target;	/* of a symlink, as it stands below */
 };
 
-/* Makes *lower, a negative dentry. It can be replaced by the one that a mkdir returns. */
-static inline int ecfs_do_make(struct super_block *sb, struct dentry **lower,
-			       const struct ecfs_make *make)
+/* Where the lower dentry of @dentry must stand. The upper parent is locked: it stays there. */
+static inline struct ecfs_place ecfs_place(const struct dentry *dentry)
 {
-	struct vfsmount *mnt = ecfs_sb(sb)->lower_mnt;
-	struct dentry *parent;
+	return (struct ecfs_place){
+		.parent = ecfs_lower_dentry(dentry->d_parent),
+		.child = ecfs_lower_dentry(dentry),
+		.name = dentry->d_time,
+	};
+}
+
+/*
+ * Makes the lower file of @dentry, which is negative. *ret is referenced, also on failure. It can
+ * be another dentry than that of @dentry, one that a mkdir has returned.
+ */
+static inline int ecfs_do_make(const struct dentry *dentry, const struct ecfs_make *make,
+			       struct dentry **ret)
+{
+	struct vfsmount *mnt = ecfs_sb(dentry->d_sb)->lower_mnt;
+	const struct ecfs_place place = ecfs_place(dentry);
 	int err = mnt_want_write(mnt);
 
+	*ret = dget(place.child);
 	if (err)
 		return err;
-	err = ecfs_start_change(*lower, &parent);
+	err = ecfs_start_change(&place);
 	if (err)
 		goto out;
 	switch (make->mode & S_IFMT) {
 	case S_IFREG:
-		err = ecfs_vfs_create(parent, *lower, make->mode);
+		err = ecfs_vfs_create(place.parent, *ret, make->mode);
 		break;
 	case S_IFDIR:
-		err = ecfs_vfs_mkdir(parent, lower, make->mode & ~S_IFMT);
+		err = ecfs_vfs_mkdir(place.parent, ret, make->mode & ~S_IFMT);
 		break;
 	case S_IFLNK:
-		err = ecfs_vfs_symlink(parent, *lower, make->target);
+		err = ecfs_vfs_symlink(place.parent, *ret, make->target);
 		break;
 	default:
-		err = ecfs_vfs_mknod(parent, *lower, make->mode, make->dev);
+		err = ecfs_vfs_mknod(place.parent, *ret, make->mode, make->dev);
 		break;
 	}
-	ecfs_end_change(parent);
+	ecfs_end_change(&place);
 out:
 	mnt_drop_write(mnt);
 	return err;
@@ -75,59 +89,67 @@ out:
  * The second reference keeps the dentry positive: whoever has the file open, or stands in the
  * directory, goes on through it.
  */
-static inline int ecfs_do_unlink(struct super_block *sb, struct dentry *lower, bool dir)
+static inline int ecfs_do_unlink(const struct dentry *dentry, bool dir)
 {
-	struct vfsmount *mnt = ecfs_sb(sb)->lower_mnt;
-	struct dentry *parent;
+	struct vfsmount *mnt = ecfs_sb(dentry->d_sb)->lower_mnt;
+	const struct ecfs_place place = ecfs_place(dentry);
 	int err = mnt_want_write(mnt);
 
 	if (err)
 		return err;
-	err = ecfs_start_change(lower, &parent);
+	err = ecfs_start_change(&place);
 	if (err)
 		goto out;
-	dget(lower);
-	if (d_is_negative(lower))
+	dget(place.child);
+	if (d_is_negative(place.child))
 		err = -ENOENT;
 	else if (dir)
-		err = ecfs_vfs_rmdir(parent, lower);
+		err = ecfs_vfs_rmdir(place.parent, place.child);
 	else
-		err = vfs_unlink(ECFS_NOP_IDMAP, d_inode(parent), lower, ECFS_DELEG);
-	ecfs_end_change(parent);
-	dput(lower);
+		err = vfs_unlink(ECFS_NOP_IDMAP, d_inode(place.parent), place.child, ECFS_DELEG);
+	ecfs_end_change(&place);
+	dput(place.child);
 out:
 	mnt_drop_write(mnt);
 	return err;
 }
 
-static inline int ecfs_do_link(struct super_block *sb, struct dentry *old, struct dentry *new)
+static inline int ecfs_do_link(const struct dentry *old, const struct dentry *new)
 {
-	struct vfsmount *mnt = ecfs_sb(sb)->lower_mnt;
-	struct dentry *parent;
+	struct vfsmount *mnt = ecfs_sb(new->d_sb)->lower_mnt;
+	const struct ecfs_place place = ecfs_place(new);
 	int err = mnt_want_write(mnt);
 
 	if (err)
 		return err;
-	err = ecfs_start_change(new, &parent);
+	err = ecfs_start_change(&place);
 	if (err)
 		goto out;
-	err = vfs_link(old, ECFS_NOP_IDMAP, d_inode(parent), new, ECFS_DELEG);
-	ecfs_end_change(parent);
+	err = vfs_link(ecfs_lower_dentry(old), ECFS_NOP_IDMAP, d_inode(place.parent), place.child,
+		       ECFS_DELEG);
+	ecfs_end_change(&place);
 out:
 	mnt_drop_write(mnt);
 	return err;
 }
 
-static inline int ecfs_do_rename(struct super_block *sb, struct dentry *old, struct dentry *new,
-				 unsigned int flags)
+/* A parallel lookup that finds the lower dentries elsewhere waits until we have noted it. */
+static inline int ecfs_do_rename(struct dentry *old, struct dentry *new, unsigned int flags)
 {
-	struct vfsmount *mnt = ecfs_sb(sb)->lower_mnt;
-	int err = mnt_want_write(mnt);
+	struct ecfs_sb *sbi = ecfs_sb(old->d_sb);
+	const struct ecfs_place from = ecfs_place(old), to = ecfs_place(new);
+	int err = mnt_want_write(sbi->lower_mnt);
 
 	if (err)
 		return err;
-	err = ecfs_vfs_rename(old, new, flags);
-	mnt_drop_write(mnt);
+	down_read(&sbi->move_sem);
+	err = ecfs_vfs_rename(&from, &to, flags);
+	if (!err) {
+		WRITE_ONCE(old->d_time, ecfs_name_hash(from.child));
+		WRITE_ONCE(new->d_time, ecfs_name_hash(to.child));
+	}
+	up_read(&sbi->move_sem);
+	mnt_drop_write(sbi->lower_mnt);
 	return err;
 }
 

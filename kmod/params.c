@@ -282,6 +282,7 @@ int ecfs_init_fs_context(struct fs_context *fc)
 		return -ENOMEM;
 	}
 	init_rwsem(&sbi->key_sem);
+	init_rwsem(&sbi->move_sem);
 	INIT_LIST_HEAD(&sbi->keys);
 	INIT_LIST_HEAD(&sbi->opts.sigs);
 	INIT_LIST_HEAD(&sbi->keyed);

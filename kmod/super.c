@@ -367,7 +367,7 @@ int ecfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_root = d_make_root(root);
 	if (!sb->s_root)
 		return -ENOMEM;
-	sb->s_root->d_fsdata = dget(sbi->lower_root);
+	ecfs_set_lower(sb->s_root, dget(sbi->lower_root));
 	return 0;
 }
 

@@ -5,6 +5,7 @@
  * Lock order, outermost first:
  *	upper inode_lock -> upper invalidate_lock -> ecfs_inode.meta_lock -> upper folio lock
  *	-> ecfs_inode.key_sem -> lower inode_lock -> lower folio lock
+ *	upper inode_lock -> ecfs_sb.move_sem -> lower inode_lock
  * ecfs_inode.file_lock (a spinlock) is innermost. Nothing waits for an upper folio while it
  * holds a lock of the lower filesystem.
  */
@@ -87,6 +88,12 @@ struct ecfs_sb {
 	mempool_t *batches;		/* struct ecfs_batch */
 	size_t lower_name_max;		/* bytes */
 
+	/*
+	 * Read while a dentry's lower one gets another place and d_time follows; write to see
+	 * none of that under way.
+	 */
+	struct rw_semaphore move_sem;
+
 	spinlock_t keyed_lock;		/* guards keyed and ecfs_inode.keyed */
 	struct list_head keyed;		/* inodes that hold a file key */
 };
@@ -161,6 +168,13 @@ static inline struct inode *ecfs_lower_inode(const struct inode *inode)
 static inline struct dentry *ecfs_lower_dentry(const struct dentry *dentry)
 {
 	return READ_ONCE(dentry->d_fsdata);
+}
+
+/* The reference to @lower becomes the dentry's. */
+static inline void ecfs_set_lower(struct dentry *dentry, struct dentry *lower)
+{
+	dentry->d_time = ecfs_name_hash(lower);
+	WRITE_ONCE(dentry->d_fsdata, lower);
 }
 
 static inline bool ecfs_opt(const struct super_block *sb, enum ecfs_opt_flag flag)

@@ -230,28 +230,44 @@ static inline int ecfs_revalidate_lower(struct dentry *lower, unsigned int flags
 #define ECFS_D_REVALIDATE_ARGS struct dentry *dentry, unsigned int flags
 #endif
 
-/*
- * Lock the parent of child for a change of child; end with ecfs_end_change(). -ESTALE if the
- * child was moved or unhashed meanwhile: the VFS then looks the path up afresh.
- */
-static inline int ecfs_start_change(struct dentry *child, struct dentry **ret_parent)
-{
-	struct dentry *parent = dget_parent(child);
+/* A lower dentry, and where it has to stand for the upper one to mean it. All borrowed. */
+struct ecfs_place {
+	struct dentry *parent;
+	struct dentry *child;
+	unsigned long name;	/* ecfs_name_hash() of the child when it was looked up */
+};
 
-	inode_lock_nested(d_inode(parent), I_MUTEX_PARENT);
-	if (child->d_parent != parent || d_unhashed(child) || IS_DEADDIR(d_inode(parent))) {
-		inode_unlock(d_inode(parent));
-		dput(parent);
-		return -ESTALE;
-	}
-	*ret_parent = parent;
-	return 0;
+/* Changes when a dentry gets another name or another parent: the parent is hashed in. */
+static inline unsigned long ecfs_name_hash(const struct dentry *dentry)
+{
+	return READ_ONCE(dentry->d_name.hash_len);
 }
 
-static inline void ecfs_end_change(struct dentry *parent)
+/* Under the lock of the parent, which keeps it so. */
+static inline bool ecfs_in_place(const struct ecfs_place *place)
 {
-	inode_unlock(d_inode(parent));
-	dput(parent);
+	return place->child->d_parent == place->parent && !d_unhashed(place->child) &&
+	       ecfs_name_hash(place->child) == place->name;
+}
+
+/*
+ * Lock the parent for a change of the child; end with ecfs_end_change(). -ESTALE if the child
+ * was moved, renamed or unhashed: the VFS then looks the path up afresh.
+ */
+static inline int ecfs_start_change(const struct ecfs_place *place)
+{
+	struct inode *dir = d_inode(place->parent);
+
+	inode_lock_nested(dir, I_MUTEX_PARENT);
+	if (ecfs_in_place(place) && !IS_DEADDIR(dir))
+		return 0;
+	inode_unlock(dir);
+	return -ESTALE;
+}
+
+static inline void ecfs_end_change(const struct ecfs_place *place)
+{
+	inode_unlock(d_inode(place->parent));
 }
 
 static inline int ecfs_vfs_create(struct dentry *parent, struct dentry *child, umode_t mode)
@@ -304,37 +320,37 @@ static inline int ecfs_vfs_mkdir(struct dentry *parent, struct dentry **child, u
 	vfs_rmdir(ECFS_NOP_IDMAP, d_inode(parent), child)
 #endif
 
-/* Locks both parents. -ESTALE if one of the two was moved or removed meanwhile. */
+/* Locks both parents. -ESTALE if one of the two was moved, renamed or removed. */
 #ifdef ECFS_HAVE_START_CREATING
-static inline int ecfs_vfs_rename(struct dentry *old, struct dentry *new, unsigned int flags)
+static inline int ecfs_vfs_rename(const struct ecfs_place *old, const struct ecfs_place *new,
+				  unsigned int flags)
 {
 	struct renamedata rd = {
 		.mnt_idmap = ECFS_NOP_IDMAP,
-		.old_parent = dget_parent(old),
-		.new_parent = dget_parent(new),
+		.old_parent = old->parent,
+		.new_parent = new->parent,
 		.flags = flags,
 	};
-	struct dentry *old_parent = rd.old_parent, *new_parent = rd.new_parent;
-	int err = start_renaming_two_dentries(&rd, old, new);
+	int err = start_renaming_two_dentries(&rd, old->child, new->child);
 
-	if (!err) {
-		err = d_is_negative(old) ? -ESTALE : vfs_rename(&rd);
-		end_renaming(&rd);
-	}
-	dput(new_parent);
-	dput(old_parent);
+	if (err)
+		return err;
+	if (!ecfs_in_place(old) || !ecfs_in_place(new) || d_is_negative(old->child))
+		err = -ESTALE;
+	else
+		err = vfs_rename(&rd);
+	end_renaming(&rd);
 	return err;
 }
 #else
-static inline int ecfs_vfs_rename_locked(struct dentry *old_parent, struct dentry *old,
-					 struct dentry *new_parent, struct dentry *new,
-					 unsigned int flags)
+static inline int ecfs_vfs_rename_locked(const struct ecfs_place *old,
+					 const struct ecfs_place *new, unsigned int flags)
 {
 	struct renamedata rd = {
 #ifdef ECFS_HAVE_RENAMEDATA_PARENT
 		.mnt_idmap = ECFS_NOP_IDMAP,
-		.old_parent = old_parent,
-		.new_parent = new_parent,
+		.old_parent = old->parent,
+		.new_parent = new->parent,
 #else
 #ifdef ECFS_HAVE_RENAMEDATA_IDMAP
 		.old_mnt_idmap = ECFS_NOP_IDMAP,
@@ -343,40 +359,34 @@ static inline int ecfs_vfs_rename_locked(struct dentry *old_parent, struct dentr
 		.old_mnt_userns = ECFS_NOP_IDMAP,
 		.new_mnt_userns = ECFS_NOP_IDMAP,
 #endif
-		.old_dir = d_inode(old_parent),
-		.new_dir = d_inode(new_parent),
+		.old_dir = d_inode(old->parent),
+		.new_dir = d_inode(new->parent),
 #endif
-		.old_dentry = old,
-		.new_dentry = new,
+		.old_dentry = old->child,
+		.new_dentry = new->child,
 		.flags = flags,
 	};
 
 	return vfs_rename(&rd);
 }
 
-static inline int ecfs_vfs_rename(struct dentry *old, struct dentry *new, unsigned int flags)
+static inline int ecfs_vfs_rename(const struct ecfs_place *old, const struct ecfs_place *new,
+				  unsigned int flags)
 {
-	struct dentry *old_parent = dget_parent(old), *new_parent = dget_parent(new), *trap;
+	struct dentry *trap = lock_rename(old->parent, new->parent);
 	int err;
 
-	trap = lock_rename(old_parent, new_parent);
-	if (IS_ERR(trap)) {
-		err = PTR_ERR(trap);
-		goto out;
-	}
-	if (old->d_parent != old_parent || new->d_parent != new_parent ||
-	    d_unhashed(old) || d_unhashed(new) || d_is_negative(old))
+	if (IS_ERR(trap))
+		return PTR_ERR(trap);
+	if (!ecfs_in_place(old) || !ecfs_in_place(new) || d_is_negative(old->child))
 		err = -ESTALE;
-	else if (old == trap)
+	else if (old->child == trap)
 		err = -EINVAL;
-	else if (new == trap)
+	else if (new->child == trap)
 		err = (flags & RENAME_EXCHANGE) ? -EINVAL : -ENOTEMPTY;
 	else
-		err = ecfs_vfs_rename_locked(old_parent, old, new_parent, new, flags);
-	unlock_rename(old_parent, new_parent);
-out:
-	dput(new_parent);
-	dput(old_parent);
+		err = ecfs_vfs_rename_locked(old, new, flags);
+	unlock_rename(old->parent, new->parent);
 	return err;
 }
 #endif

@@ -31,6 +31,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/swap.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -173,6 +174,22 @@ static void lower_stat(struct stat *ret)
 
 	lower_path(path);
 	MUST(lstat(path, ret));
+}
+
+/* A directory beside the lower one, for what is moved out of it; empty at first. */
+static void elsewhere(char ret[PATH_MAX], const char *name)
+{
+	static bool made;
+	char command[PATH_MAX + 64];
+
+	if (!made) {
+		snprintf(command, sizeof(command), "rm -rf '%s/../elsewhere'", lower);
+		REQUIRE(system(command) == 0);
+		snprintf(ret, PATH_MAX, "%s/../elsewhere", lower);
+		MUST(mkdir(ret, 0755));
+		made = true;
+	}
+	snprintf(ret, PATH_MAX, "%s/../elsewhere/%s", lower, name);
 }
 
 static void rename_noreplace(void)
@@ -658,6 +675,49 @@ static void handles(void)
 	REQUIRE(fd < 0 && errno == ESTALE);
 }
 
+/* Opens what is named by a lower file's handle, put into one of ours as somebody would guess it. */
+static int by_lower_handle(const char *path)
+{
+	union {
+		struct file_handle head;
+		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} below, ours;
+	int mount_id, root, fd;
+	uint32_t type;
+
+	below.head.handle_bytes = MAX_HANDLE_SZ - sizeof(type);
+	MUST(name_to_handle_at(AT_FDCWD, path, &below.head, &mount_id, 0));
+	type = below.head.handle_type;
+	ours.head.handle_type = 0xec;
+	ours.head.handle_bytes = sizeof(type) + below.head.handle_bytes;
+	memcpy(ours.head.f_handle, &type, sizeof(type));
+	memcpy(ours.head.f_handle + sizeof(type), below.head.f_handle, below.head.handle_bytes);
+	root = MUST(open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	fd = open_by_handle_at(root, &ours.head, O_PATH | O_CLOEXEC);
+	close(root);
+	return fd;
+}
+
+static void handles_outside(void)
+{
+	char path[PATH_MAX];
+	int fd, opened;
+
+	close(create("a", "inside", 6));
+	lower_path(path);
+	close(MUST(by_lower_handle(path)));
+	elsewhere(path, "outside");
+	close(create(path, "outside", 7));
+	REQUIRE(by_lower_handle(path) < 0 && errno == ESTALE);
+	/* the vault's own file has no name in the mount, and no handle either */
+	snprintf(path, sizeof(path), "%s/ecryptfs-vault.json", lower);
+	fd = MUST(open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+	opened = by_lower_handle(path);
+	unlink(path);
+	close(fd);
+	REQUIRE(opened < 0);
+}
+
 /* Each mode either does what it says or refuses and changes nothing. */
 static void fallocate_modes(void)
 {
@@ -813,6 +873,97 @@ static void filled_from_below(void)
 	close(reader);
 	drop_caches();
 	expect_content("a", content, 12000);
+}
+
+/* What somebody moved below is not what the upper name means any more. */
+static void moved_below(void)
+{
+	char path[PATH_MAX], away[PATH_MAX];
+
+	close(create("a", "moved", 5));
+	lower_path(path);
+	elsewhere(away, "a");
+	MUST(rename(path, away));
+	REQUIRE(rename("a", "b") < 0 && errno == ENOENT);
+	REQUIRE(unlink("a") < 0 && errno == ENOENT);
+	REQUIRE(access(away, F_OK) == 0);
+	MUST(rename(away, path));
+	expect_content("a", "moved", 5);
+	MUST(unlink("a"));
+	REQUIRE(access(path, F_OK) < 0);
+}
+
+static void directory_moved_below(void)
+{
+	char path[PATH_MAX], away[PATH_MAX];
+	struct stat st;
+
+	MUST(mkdir("d", 0755));
+	MUST(mkdir("d/e", 0755));
+	close(create("d/e/a", "moved", 5));
+	lower_path(path);
+	elsewhere(away, "d");
+	MUST(rename(path, away));
+	MUST(stat(away, &st));
+	REQUIRE(unlink("d/e/a") < 0 && errno == ENOENT);
+	REQUIRE(rename("d/e/a", "a") < 0 && errno == ENOENT);
+	REQUIRE(open("d/e/new", O_WRONLY | O_CREAT | O_CLOEXEC, 0644) < 0 && errno == ENOENT);
+	REQUIRE(mkdir("d/new", 0755) < 0 && errno == ENOENT);
+	REQUIRE(rmdir("d/e") < 0 && errno == ENOENT);
+	REQUIRE(stat(away, &st) == 0 && st.st_nlink == 3);
+	MUST(rename(away, path));
+	expect_content("d/e/a", "moved", 5);
+}
+
+/* An editor or a restore below: the old file gets another name, a new one takes its place. */
+static void replaced_below(void)
+{
+	char path[PATH_MAX], old[PATH_MAX + 1];
+
+	close(create("a", "first", 5));
+	lower_path(path);
+	snprintf(old, sizeof(old), "%s~", path);
+	MUST(rename(path, old));
+	close(MUST(open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644)));
+	MUST(unlink("a"));
+	REQUIRE(access(old, F_OK) == 0);
+	REQUIRE(access(path, F_OK) < 0);
+	MUST(unlink(old));
+}
+
+/* Looking a directory up in the middle of a rename does not cost it what is mounted there. */
+static void rename_under_lookups(void)
+{
+	struct statfs fs;
+	pid_t pid;
+	int status;
+
+	MUST(mkdir("x", 0755));
+	MUST(mkdir("x/m", 0755));
+	MUST(mkdir("z", 0755));
+	MUST(syscall(SYS_mount, "tmpfs", "x/m", "tmpfs", 0, NULL));
+	pid = MUST(fork());
+	if (pid == 0) {
+		for (int i = 0; i < 400; i++) {
+			MUST(rename("x", "y"));
+			MUST(rename("y", "z/x"));
+			MUST(renameat2(AT_FDCWD, "z/x", AT_FDCWD, "z", RENAME_EXCHANGE) < 0 ? 0 : -1);
+			MUST(mkdir("x", 0755));
+			MUST(renameat2(AT_FDCWD, "z/x", AT_FDCWD, "x", RENAME_EXCHANGE));
+			MUST(rmdir("z/x"));
+		}
+		_exit(0);
+	}
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		access("x/m", F_OK);
+		access("y/m", F_OK);
+		access("z/x/m", F_OK);
+	}
+	REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	MUST(statfs("x/m", &fs));
+	status = fs.f_type == 0x01021994;	/* tmpfs */
+	syscall(SYS_umount2, "x/m", 0);
+	REQUIRE(status);
 }
 
 static void metadata_hidden(void)
@@ -1083,10 +1234,15 @@ static const struct {
 	{ "longest name", name_longest },
 	{ "zero fill ended by SIGKILL", zero_fill_killable },
 	{ "file handles", handles },
+	{ "handles of what is elsewhere", handles_outside },
 	{ "fallocate: right or refused", fallocate_modes },
 	{ "holes read as zeros", holes_read_zero },
 	{ "truncate leaves no trap", truncate_traps },
 	{ "empty file filled from below", filled_from_below },
+	{ "file moved below", moved_below },
+	{ "directory moved below", directory_moved_below },
+	{ "file replaced below", replaced_below },
+	{ "renames under lookups", rename_under_lookups },
 	{ "user.ecryptfs hidden", metadata_hidden },
 	{ "mmap behind the end", mmap_tail },
 	{ "SIGBUS behind the end", mmap_beyond_end },
