@@ -25,12 +25,33 @@ static int encode_fh(struct inode *inode, u32 *fh, int *max_len, struct inode *p
 	return HANDLE_TYPE;
 }
 
-/* A disconnected file has no path to judge by; a directory must be below our root. */
+static bool is_reserved(struct ecfs_sb *sbi, struct dentry *lower)
+{
+	bool ret;
+
+	spin_lock(&lower->d_lock);	/* keeps the name */
+	ret = lower->d_parent == sbi->lower_root &&
+	      ecfs_name_reserved(d_inode(sbi->sb->s_root), lower->d_name.name,
+				 lower->d_name.len);
+	spin_unlock(&lower->d_lock);
+	return ret;
+}
+
+/*
+ * What is not below our root is not ours, however it was guessed. A file that is in no cached
+ * directory has no path to judge by: without our key it cannot be opened, except where the mount
+ * shows the bytes of any file.
+ */
 static int acceptable(void *context, struct dentry *lower)
 {
 	struct ecfs_sb *sbi = context;
 
-	return !d_is_dir(lower) || is_subdir(lower, sbi->lower_root);
+	if (is_subdir(lower, sbi->lower_root))
+		return !is_reserved(sbi, lower);
+	if (d_is_dir(lower) || is_subdir(lower, lower->d_sb->s_root))
+		return false;
+	return !(sbi->opts.flags & (ECFS_OPT_PASSTHROUGH | ECFS_OPT_ENCRYPTED_VIEW)) ||
+	       capable(CAP_DAC_READ_SEARCH);
 }
 
 /* Takes over the reference to @lower. */
@@ -45,7 +66,7 @@ static struct dentry *obtain(struct super_block *sb, struct dentry *lower)
 		return dget(sb->s_root);
 	}
 	dentry = d_obtain_alias(inode);		/* takes an ERR_PTR as well */
-	/* A new alias stands for nothing yet; two of us may see it first. */
+	/* A new alias stands for nothing yet; two of us may see it first. lookup() sets d_time. */
 	if (IS_ERR(dentry) || cmpxchg(&dentry->d_fsdata, NULL, lower))
 		dput(lower);
 	return dentry;
