@@ -514,6 +514,42 @@ static int create_verify(struct ecd_request *request, struct creation *creation,
 	return 0;
 }
 
+static void remove_generated_slots(json_t *document)
+{
+	json_t *slots = json_object_get(document, "slots");
+	size_t i = json_array_size(slots);
+
+	while (i--)
+		if (ecd_slot_type_by_name(slot_type_name(json_array_get(slots, i)))->generate)
+			json_array_remove(slots, i);
+}
+
+/*
+ * The same vault before anybody has got the recovery key. It stands on disk as long as the key is
+ * on its way, so that no slot is left whose secret nobody knows.
+ */
+static int reply_without_recovery(const struct creation *creation, struct ec_wire_message *reply,
+				  struct ecd_reason *reason)
+{
+	_cleanup_json_ json_t *document = json_deep_copy(creation->document);
+	int r;
+
+	if (!document || !json_equal(document, creation->document))
+		return -ENOMEM;
+	remove_generated_slots(document);
+	/* A vault that has the recovery key alone. */
+	if (!json_array_size(json_object_get(document, "slots")))
+		return 0;
+	r = ecd_vault_key_sign(&creation->vault_key, document);
+	if (r == 0)
+		r = ec_vault_document_check(document, NULL);
+	if (r == 0)
+		r = ecd_vault_key_verify(&creation->vault_key, document, reason);
+	if (r == 0)
+		r = ecd_reply_set_new(reply, "without_recovery", json_incref(document));
+	return r;
+}
+
 int ecd_operation_create(struct ecd_request *request, struct ec_wire_message *reply,
 			 struct ecd_reason *reason)
 {
@@ -533,6 +569,8 @@ int ecd_operation_create(struct ecd_request *request, struct ec_wire_message *re
 	r = ecd_reply_set_new(reply, "document", json_incref(creation.document));
 	if (r == 0)
 		r = ecd_reply_set_new(reply, "recovery", json_boolean(creation.recovery.len > 0));
+	if (r == 0 && creation.recovery.len)
+		r = reply_without_recovery(&creation, reply, reason);
 	if (r == 0)
 		r = ecd_reply_add_secret(reply, &creation.keys.packed);
 	if (r == 0)

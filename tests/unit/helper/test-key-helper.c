@@ -194,6 +194,16 @@ static json_t *change(json_t *document, int slot, const char *old, const char *n
 	return json_incref(changed);
 }
 
+/* What stands on disk until somebody has the recovery key. */
+static void check_without_recovery(json_t *document, const char *recovery_text)
+{
+	assert_int_equal(ec_vault_document_check(document, NULL), 0);
+	assert_int_equal(json_array_size(json_object_get(document, "slots")), 1);
+	assert_int_equal(ec_vault_document_serial(document), 1);
+	opens(document, -1, "first password", 0);
+	refused(document, -1, recovery_text, -EKEYREJECTED, NULL);
+}
+
 /* The life of a vault, with one helper process for each step. */
 static void test_vault(void **state)
 {
@@ -221,6 +231,7 @@ static void test_vault(void **state)
 	opens(document, 0, "first password", 0);
 	opens(document, -1, recovery_text, 1);
 	opens(document, 1, recovery_text, 1);
+	check_without_recovery(json_object_get(reply.body, "without_recovery"), recovery_text);
 	for (i = 0; i < RECOVERY_LEN; i++)
 		typed[i] = recovery_text[i] >= 'a' ? recovery_text[i] - 'a' + 'A' : ' ';
 	typed[RECOVERY_LEN] = '\0';
@@ -272,6 +283,7 @@ static void test_no_recovery_no_names(void **state)
 	assert_int_equal(ask(body, "pa55-w0rd", NULL, &reply), 0);
 	document = json_object_get(reply.body, "document");
 	assert_true(json_is_false(json_object_get(reply.body, "recovery")));
+	assert_null(json_object_get(reply.body, "without_recovery"));
 	assert_true(json_is_null(json_object_get(json_object_get(document, "keys"), "fnek_sig")));
 	assert_int_equal(reply.n_fds, 2);
 	assert_int_equal(check_keys(&reply, keys), 1);
