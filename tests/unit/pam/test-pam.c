@@ -357,6 +357,14 @@ static const struct row rows[] = {
 
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
 
+/* What a busy machine may add; too little to take a wait of three seconds for none. */
+#define BUSY_S 1.5
+
+static double limit_s(const struct row *row)
+{
+	return (row->max_s ? row->max_s : total_ms / 1000.0 + 1) + BUSY_S;
+}
+
 static void assert_said(const struct talk *talk, const struct row *row, const char *prompt)
 {
 	if (!row->line) {
@@ -388,7 +396,7 @@ static void test_login_whatever_the_broker_does(void **state)
 		login_start(&login, "login", "alice", "/dev/tty1");
 		login_begin(&login, 0);
 		delay = login.auth_s - plain_auth_s + login.open_s - plain_open_s;
-		max_s = row->max_s ? row->max_s : total_ms / 1000.0 + 1;
+		max_s = limit_s(row);
 		printf("%-16s %8.3f %8.3f %8.1f   %d %d %d\n", row->mode ? row->mode : "absent",
 		       login.auth_s - plain_auth_s, login.open_s - plain_open_s, max_s,
 		       login.auth, login.setcred, login.open);
@@ -414,7 +422,7 @@ static void test_gives_up_in_the_end(void **state)
 	login_begin(&login, 0);
 	assert_went_on(&login);
 	printf("a broker that works for ever: %.1f s\n", login.open_s);
-	assert_true(login.open_s > total_ms / 1000.0 - 0.5 && login.open_s < total_ms / 1000.0 + 2);
+	assert_true(login.open_s > total_ms / 1000.0 - 0.5 && login.open_s < total_ms / 1000.0 + 2 + BUSY_S);
 	assert_int_equal(login.talk.n_lines, 1);
 	login_end(&login);
 	end_broker("beat-forever");
@@ -465,7 +473,7 @@ static void test_password_change_whatever_the_broker_does(void **state)
 		const char *old_password = passwords[n_changes % 2];
 		const char *new_password = passwords[1 - n_changes % 2];
 		const struct row *row = &rows[i];
-		double max_s = row->max_s ? row->max_s : total_ms / 1000.0 + 1;
+		double max_s = limit_s(row);
 		const char *const answers[4] = { old_password, new_password, new_password };
 		int r;
 
