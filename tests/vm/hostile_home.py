@@ -9,13 +9,14 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
-from homes import (PASSWORDS, home_open, leftovers, login_su, logout, make_world, sh, status_of,
+from homes import (PASSWORDS, home_open, leftovers, login_su, logout, make_world,
+                   managers_end_at_once, sh, status_of,
                    wait_until)
 from report import attempt, check, finish
 
 VERA = "/home/.ecryptfs/vera/vault/ecryptfs-vault.json"
 ALICE = "/home/.ecryptfs/alice/.ecryptfs"
-LOGIN_SECONDS = 10
+LOGIN_SECONDS = 30
 
 
 def journal_lines(since, pattern):
@@ -188,6 +189,7 @@ def full_disk():
 
 def main():
     make_world()
+    managers_end_at_once()
     attempt("edited document", edited_document)
     attempt("full disk", full_disk)
     planted()

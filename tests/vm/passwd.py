@@ -10,7 +10,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
 from homes import (PASSWORDS, daemon_pid, home_open, leftovers, login_ssh, logout, make_world,
-                   serial_prompt, set_password, sh, status_of, unit_active, wait_until)
+                   managers_end_at_once, serial_prompt, set_password, sh, status_of, unit_active, wait_until)
 from report import attempt, check, finish, skip
 from terminal import Terminal
 
@@ -173,6 +173,7 @@ def reset_by_root(user):
 
 def main():
     make_world()
+    managers_end_at_once()
     attempt("vera", new_opens_old_does_not, "vera", PASSWORDS["vera"], "vera-second-Hy3")
     attempt("alice", new_opens_old_does_not, "alice", PASSWORDS["alice"], "alice-second-Jk8")
     for name, part in (("reset by root", reset_by_root),

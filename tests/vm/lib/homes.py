@@ -306,6 +306,14 @@ def make_world():
     return recovery
 
 
+def managers_end_at_once():
+    """For tests that are not about how long logind keeps a user's manager: each login waits for it."""
+    os.makedirs("/run/systemd/logind.conf.d", exist_ok=True)
+    with open("/run/systemd/logind.conf.d/at-once.conf", "w") as conf:
+        conf.write("[Login]\nUserStopDelaySec=0\n")
+    sh("systemctl kill -s HUP systemd-logind.service")
+
+
 def slab_objects(name):
     with open("/proc/slabinfo") as table:
         for line in table:
