@@ -1,7 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # vm: kernels=6.12 timeout=1200 memory=1536 host-before=tests/fs/build
-# vm-waits: the rows on mount options were corrected and have not been seen green since
 # Bad input through a mounted filesystem: over 500 damaged headers, a hostile lower directory,
 # every wrong mount option, lower filesystems that can not work or that fail while in use. Each
 # gets a clear answer, nothing is lost, and the kernel says it once and never warns.
