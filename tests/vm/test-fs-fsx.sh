@@ -1,16 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# vm: kernels=6.12 timeout=2400 memory=1536 host-before=tests/fs/build
-# vm-waits: two of the six option sets have not run through since the tester was corrected
+# vm: kernels=6.1,6.12 timeout=2400 memory=1536 host-before=tests/fs/build
 # fsx: random file calls (OPS of them) on each option set of the vectors (a tenth of it on the other
-# ciphers, a third on the old kernel), compared with a plain ext4, with caches dropped
-# and the filesystem unmounted and mounted again in between; then several processes on one file.
+# ciphers and on the old kernel), compared with a plain ext4, with caches dropped and the filesystem
+# unmounted and mounted again in between; then several processes on one file.
 # Arguments: the filesystem (ecfs), option sets (all). OPS and SEED come from the environment.
 . "$GUEST/guest.sh"
 . "$GUEST/fs.sh"
 [ $# -lt 2 ] || { shift; sets=$*; }
-ops=${OPS:-12000}
-[ "$KERNEL" = 6.12 ] || ops=${OPS:-4000}
+ops=${OPS:-100000}
+[ "$KERNEL" = 6.12 ] || ops=${OPS:-10000}
 seed=${SEED:-20261121}
 
 # What the in-tree module can not do is left out when the tester itself is tried on it.
@@ -30,7 +29,7 @@ run_set() {
 	END
 	mkdir "$upper/tree"
 	# shellcheck disable=SC2086 # lists
-	"$bin/fsx" -s "$seed" -n "$2" -c "sh $keys/remount" -e $(($2 / 6 + 1)) -L $link_max -N $name_max \
+	"$bin/fsx" -s "$seed" -n "$2" -c "sh $keys/remount" -e $(($2 / 12 + 1)) -L $link_max -N $name_max \
 		$left_out $3 "$upper/tree" "$lower/plain/tree"
 	_status=$?
 	fs_umount "$upper" && rm -rf "$lower" && return $_status
