@@ -6,7 +6,9 @@
 #include "kmod/lower.h"
 
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
+#include <linux/xattr.h>
 
 static bool is_ours(const char *name)
 {
@@ -23,6 +25,17 @@ static int xattr_get(const struct xattr_handler *handler, struct dentry *dentry,
 	return ecfs_do_getxattr(lower, name, buf, len);
 }
 
+/*
+ * The kernel takes the capabilities of a file away when it is written. What is delayed here was
+ * written before they are given, and goes down before.
+ */
+static int settle(struct inode *inode, const char *name)
+{
+	if (!S_ISREG(inode->i_mode) || strcmp(name, XATTR_NAME_CAPS))
+		return 0;
+	return filemap_write_and_wait(inode->i_mapping) ?: ecfs_meta_store(inode, false);
+}
+
 static int set_lower(struct dentry *dentry, struct inode *inode, const char *name,
 		     const void *value, size_t len, int flags)
 {
@@ -31,10 +44,14 @@ static int set_lower(struct dentry *dentry, struct inode *inode, const char *nam
 
 	if (is_ours(name))
 		return value ? -EACCES : -ENODATA;
-	if (value)
+	if (value) {
+		err = settle(inode, name);
+		if (err)
+			return err;
 		err = ecfs_do_setxattr(inode->i_sb, lower, name, value, len, flags);
-	else
+	} else {
 		err = ecfs_do_removexattr(inode->i_sb, lower, name);
+	}
 	ecfs_copy_attr(inode);
 	return err;
 }
