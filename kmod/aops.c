@@ -277,12 +277,27 @@ static bool may_pass(int err)
 	       err == -EAGAIN || err == -ERESTARTSYS;
 }
 
+static bool is_grower(const struct ecfs_inode *ei)
+{
+	return READ_ONCE(ei->grower) == current;
+}
+
 /* A growth that finds no room is undone and told to its caller: no fsync() need hear of it. */
 static void note_error(struct writeback *wb, int err)
 {
 	wb->err = wb->err ?: err;
-	if (!may_pass(err) || !READ_ONCE(ecfs_i(wb->inode)->growing))
+	if (!may_pass(err) || !is_grower(ecfs_i(wb->inode)))
 		mapping_set_error(wb->inode->i_mapping, err);
+}
+
+/* The grower has written up to @end, or as far as the lower file goes. */
+static void advance_backed(struct ecfs_inode *ei, loff_t end, bool whole)
+{
+	end = min(end, i_size_read(ei->lower) - ei->header_len);
+	/* The last bytes of a passthrough file are no whole extent. */
+	end = whole ? round_up(end, ECFMT_EXTENT_LEN) : round_down(end, ECFMT_EXTENT_LEN);
+	if (end > ei->backed)
+		WRITE_ONCE(ei->backed, end);
 }
 
 static int flush_batch(struct writeback *wb)
@@ -296,8 +311,15 @@ static int flush_batch(struct writeback *wb)
 	if (!batch->n)
 		return 0;
 	iov_iter_bvec(&iter, ITER_SOURCE, batch->bvec, batch->n, batch->len);
-	err = ecfs_lower_write(wb->file, &iter, batch->pos + ei->header_len);
+	/* Cut short behind us: a write behind the end would leave a hole, which is damage. */
+	if (!is_raw(ei) && batch->pos + ei->header_len > i_size_read(ei->lower))
+		err = -EIO;
+	else
+		err = ecfs_lower_write(wb->file, &iter, batch->pos + ei->header_len);
 	set_bit(ECFS_I_TIMES, &ei->flags);
+	if (is_grower(ei))
+		advance_backed(ei, batch->pos + batch->len - iov_iter_count(&iter),
+			       !err && is_raw(ei));
 	if (err)
 		note_error(wb, err);
 	for (i = 0; i < batch->n; i++) {
@@ -362,6 +384,17 @@ static int give_back(struct writeback *wb, struct writeback_control *wbc, struct
 	return err;
 }
 
+/* New extents are the grower's to write, and none behind a gap: see ecfs_inode.backed. */
+static bool is_ahead(const struct writeback *wb, loff_t pos, size_t len)
+{
+	const struct ecfs_inode *ei = ecfs_i(wb->inode);
+	loff_t backed = READ_ONCE(ei->backed);
+
+	if (pos + (loff_t)len <= backed)
+		return false;
+	return !is_grower(ei) || (!wb->batch->n && pos > backed);
+}
+
 static int write_folio(struct folio *folio, struct writeback_control *wbc, void *data)
 {
 	struct writeback *wb = data;
@@ -385,6 +418,11 @@ static int write_folio(struct folio *folio, struct writeback_control *wbc, void 
 		err = flush_batch(wb);
 		if (err)
 			return give_back(wb, wbc, folio, err, false);
+	}
+	if (is_ahead(wb, pos, len)) {
+		folio_redirty_for_writepage(wbc, folio);
+		folio_unlock(folio);
+		return 0;
 	}
 	err = encrypt_folio(wb, folio, batch->bounce[batch->n], len);
 	if (err)
@@ -426,7 +464,7 @@ static int writepages(struct address_space *mapping, struct writeback_control *w
 	 * Whoever happens to clean a folio (fadvise, sync_file_range) must not cost the lower file
 	 * its set-id bits. Growing is the writer's, whose right to the last blocks counts.
 	 */
-	if (!READ_ONCE(ecfs_i(inode)->growing))
+	if (!is_grower(ecfs_i(inode)))
 		old = override_creds(sbi->cred);
 	err = ecfs_writeback_walk(mapping, wbc, write_folio, &wb);
 	flush_batch(&wb);
@@ -540,17 +578,18 @@ out:
  * @to:		byte behind the last; a file that is shorter grows up to it, without a gap if
  *		@from is not behind its end
  *
- * The format has no holes, so zeros are written. New extents are put below every MiB.
+ * The format has no holes, so zeros are written. New extents are put below every
+ * ECFS_PIECE_LEN, and at the end.
  *
  * Context: inode_lock held.
- * Return: 0, -EINTR on a fatal signal, errors of reading and writing.
+ * Return: 0, -EINTR on a fatal signal, errors of reading and writing, those of ecfs_back().
  */
 int ecfs_zero_range(struct inode *inode, loff_t from, loff_t to)
 {
 	loff_t pos = from, end;
-	int err;
+	int err = ecfs_back(inode, from);
 
-	while (pos < to) {
+	while (!err && pos < to) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		end = min_t(loff_t, to, round_down(pos, PAGE_SIZE) + PAGE_SIZE);
@@ -558,15 +597,12 @@ int ecfs_zero_range(struct inode *inode, loff_t from, loff_t to)
 		if (err)
 			return err;
 		pos = end;
-		if (!(pos & (SZ_1M - 1))) {
-			err = ecfs_back(inode);
-			if (err)
-				return err;
-		}
+		if (pos == to || !(pos & (ECFS_PIECE_LEN - 1)))
+			err = ecfs_back(inode, pos);
 		balance_dirty_pages_ratelimited(inode->i_mapping);
 		cond_resched();
 	}
-	return 0;
+	return err;
 }
 
 /**
@@ -584,27 +620,33 @@ int ecfs_zero_tail(struct inode *inode, loff_t size)
 }
 
 /**
- * ecfs_back() - make sure that every extent of the file exists below
+ * ecfs_back() - make sure that every extent up to some byte exists below
  * @inode:	regular; for passthrough the same, with its own bytes
+ * @end:	bytes, not more than the file has
  *
  * Overwriting is delayed, growing is not: a full disk is the caller's error now, not a loss
- * later. Only extents that are new below are written here.
+ * later. Only extents that are new below are written here. Also after an error ecfs_inode.backed
+ * says which exist.
  *
  * Context: inode_lock held.
+ * Return: 0, errors of writing, -EIO if extents are missing that nobody has written: the lower
+ * file was cut short, and a write behind its end would leave a hole.
  */
-int ecfs_back(struct inode *inode)
+int ecfs_back(struct inode *inode, loff_t end)
 {
 	struct ecfs_inode *ei = ecfs_i(inode);
-	loff_t end = round_up(i_size_read(inode), ECFMT_EXTENT_LEN);
 	int err;
 
+	end = round_up(end, ECFMT_EXTENT_LEN);
 	if (end <= ei->backed)
 		return 0;
-	WRITE_ONCE(ei->growing, true);
-	err = filemap_write_and_wait_range(inode->i_mapping, ei->backed, end - 1);
-	WRITE_ONCE(ei->growing, false);
-	if (!err)
-		ei->backed = end;
+	WRITE_ONCE(ei->grower, current);
+	err = filemap_fdatawrite_range(inode->i_mapping, ei->backed, end - 1);
+	WRITE_ONCE(ei->grower, NULL);
+	/* A size that was stored meanwhile may lack what is below now. */
+	mark_inode_dirty_sync(inode);
+	if (!err && ei->backed < end)
+		err = -EIO;
 	return err;
 }
 
@@ -629,8 +671,6 @@ int ecfs_grow(struct inode *inode, loff_t size)
 	int err;
 
 	err = ecfs_zero_range(inode, old_size, size);
-	if (!err)
-		err = ecfs_back(inode);
 	if (err)
 		shrink_back(inode, old_size);
 	return err;

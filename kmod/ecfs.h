@@ -28,7 +28,7 @@ void ecfs_batch_free(void *element, void *unused);
 int ecfs_zero_range(struct inode *inode, loff_t from, loff_t to);
 int ecfs_zero_tail(struct inode *inode, loff_t size);
 int ecfs_grow(struct inode *inode, loff_t size);
-int ecfs_back(struct inode *inode);
+int ecfs_back(struct inode *inode, loff_t end);
 
 /* crypto.c */
 int ecfs_md5(struct ecfs_sb *sbi, const u8 *buf, size_t len, u8 ret[ECFMT_MD5_LEN]);

@@ -160,26 +160,56 @@ static ssize_t read_iter(struct kiocb *iocb, struct iov_iter *to)
 	return generic_file_read_iter(iocb, to);
 }
 
-/*
- * After a write of @len bytes up to @end: what of it found room below. The rest is taken back.
- */
-static ssize_t settle_write(struct inode *inode, struct kiocb *iocb, ssize_t len, loff_t old_size)
+/* The lower filesystem has room for so much and no more: a short count tells that. */
+static bool is_full(int err)
 {
-	struct ecfs_inode *ei = ecfs_i(inode);
-	loff_t start = iocb->ki_pos - len, room;
-	int err = ecfs_back(inode);
+	return err == -ENOSPC || err == -EDQUOT || err == -EFBIG;
+}
 
+/* What finds no room below is taken back, and after any other error all that is new. */
+static ssize_t write_piece(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	loff_t keep = i_size_read(inode), start = iocb->ki_pos, end;
+	ssize_t len = __generic_file_write_iter(iocb, from);
+	int err;
+
+	if (len <= 0)
+		return len;
+	end = iocb->ki_pos;
+	err = ecfs_back(inode, end);
 	if (!err)
 		return len;
-	room = i_size_read(ei->lower) - ei->header_len;
-	room = max_t(loff_t, round_down(room, ECFMT_EXTENT_LEN), old_size);
-	if (room < i_size_read(inode))
-		ecfs_truncate(inode, room);
-	if (room <= start || err == -EIO)
+	if (is_full(err))
+		keep = max(keep, min(end, ecfs_i(inode)->backed));
+	if (keep < i_size_read(inode) && ecfs_truncate(inode, keep))
+		ecfs_warn(inode, "cannot take back a write");
+	iocb->ki_pos = start;
+	if (!is_full(err) || keep <= start)
 		return err;
-	len = min_t(loff_t, len, room - start);
-	iocb->ki_pos = start + len;
-	return len;
+	iocb->ki_pos = min(end, keep);
+	return iocb->ki_pos - start;
+}
+
+/*
+ * New extents are put below piece by piece, lest a large write fills memory with what only we may
+ * write back.
+ */
+static ssize_t write_pieces(struct kiocb *iocb, struct iov_iter *from)
+{
+	size_t rest, want;
+	ssize_t len, done = 0;
+
+	do {
+		rest = iov_iter_count(from);
+		want = min_t(size_t, rest, ECFS_PIECE_LEN - offset_in_page(iocb->ki_pos));
+		iov_iter_truncate(from, want);
+		len = write_piece(iocb, from);
+		iov_iter_reexpand(from, rest - (want - iov_iter_count(from)));
+		if (len > 0)
+			done += len;
+	} while (len == want && iov_iter_count(from));
+	return done ?: len;
 }
 
 static ssize_t write_locked(struct kiocb *iocb, struct iov_iter *from)
@@ -195,14 +225,14 @@ static ssize_t write_locked(struct kiocb *iocb, struct iov_iter *from)
 	len = generic_write_checks(iocb, from);
 	if (len <= 0)
 		return len;
-	if (iocb->ki_pos > old_size) {
+	/* Nothing is written behind a gap, which a lower file that was cut short has. */
+	if (iocb->ki_pos > old_size)
 		err = ecfs_grow(inode, iocb->ki_pos);
-		if (err)
-			return err;
-	}
-	len = __generic_file_write_iter(iocb, from);
-	if (len > 0)
-		len = settle_write(inode, iocb, len, old_size);
+	else
+		err = ecfs_back(inode, iocb->ki_pos);
+	if (err)
+		return err;
+	len = write_pieces(iocb, from);
 	if (len <= 0 && i_size_read(inode) > old_size)
 		ecfs_truncate(inode, old_size);
 	return len;

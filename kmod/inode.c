@@ -563,7 +563,7 @@ static int truncate_down(struct inode *inode, loff_t size)
 	filemap_invalidate_lock(inode->i_mapping);
 	truncate_setsize(inode, size);
 	filemap_invalidate_unlock(inode->i_mapping);
-	ei->backed = min_t(loff_t, ei->backed, round_up(size, ECFMT_EXTENT_LEN));
+	WRITE_ONCE(ei->backed, min_t(loff_t, ei->backed, round_up(size, ECFMT_EXTENT_LEN)));
 	err = ecfs_meta_shrink(inode, size);
 	if (!err)
 		err = ecfmt_lower_len(size, ei->header_len, &lower_len);
@@ -593,7 +593,7 @@ static int truncate_raw(struct inode *inode, loff_t size)
 	if (size > old_size)	/* what a mapping left behind the end must not come up */
 		truncate_pagecache(inode, old_size);
 	truncate_setsize(inode, size);
-	ei->backed = min_t(loff_t, ei->backed, round_up(size, ECFMT_EXTENT_LEN));
+	WRITE_ONCE(ei->backed, round_up(size, ECFMT_EXTENT_LEN));
 	/* Writeback was on its way with what is cut off now? It has ended. */
 	if (i_size_read(ei->lower) > size)
 		err = ecfs_do_notify_change(inode->i_sb, lower->f_path.dentry, &attr);

@@ -258,8 +258,8 @@ static void set_geometry(struct inode *inode, enum ecfmt_place place, u32 header
 
 	ei->place = place;
 	ei->header_len = header_len;
-	ei->backed = lower_size > header_len ?
-		     round_down(lower_size - header_len, ECFMT_EXTENT_LEN) : 0;
+	WRITE_ONCE(ei->backed, lower_size > header_len ?
+			       round_down(lower_size - header_len, ECFMT_EXTENT_LEN) : 0);
 }
 
 static int load_header(struct inode *inode, const struct found *found)
@@ -341,6 +341,7 @@ static int load_found(struct inode *inode, const struct found *found, bool write
 		ei->kind = ECFS_KIND_RAW;
 		ei->header_len = 0;
 		i_size_write(inode, i_size_read(ei->lower));
+		WRITE_ONCE(ei->backed, round_up(i_size_read(inode), ECFMT_EXTENT_LEN));
 		return 0;
 	}
 	ecfs_warn_once(inode, "it has no header");
@@ -601,6 +602,8 @@ int ecfs_meta_store(struct inode *inode, bool ordered)
 		goto out;
 	size = i_size_read(inode);
 	if (ei->kind == ECFS_KIND_CRYPT) {
+		/* What a growth under way has not put below yet is not promised. */
+		size = min(size, max_t(u64, ei->stored_size, READ_ONCE(ei->backed)));
 		if (size > ei->stored_size)
 			err = settle_growth(inode, file, size, ordered);
 		if (!err)

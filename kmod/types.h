@@ -34,6 +34,8 @@ struct crypto_skcipher;
 #define ECFS_XATTR_LEN_MAX	4096u	/* as much of user.ecryptfs as any reader looks at */
 #define ECFS_NAMES_PREFIX_LEN	48u	/* at least 16 + the longest block */
 #define ECFS_BATCH_FOLIOS	32u	/* folios in one lower request */
+/* Bytes that may be dirty behind ecfs_inode.backed, where only their writer can clean them. */
+#define ECFS_PIECE_LEN		(ECFS_BATCH_FOLIOS * PAGE_SIZE)
 
 /* One key that the superblock holds. Secret: freed with kfree_sensitive(). */
 struct ecfs_key {
@@ -133,11 +135,12 @@ struct ecfs_inode {
 	u64 stored_size;		/* bytes, as the header on the lower filesystem says */
 
 	/*
-	 * Bytes of upper file whose extents exist below, a multiple of 4096. Grows and shrinks
-	 * under the upper inode_lock.
+	 * Bytes of upper file whose extents exist below, without a gap; a multiple of 4096. Moves
+	 * under the upper inode_lock. Extents behind it are written by the grower alone, in order:
+	 * so their errors are its own, and so are the quota and the reserve that they come from.
 	 */
 	loff_t backed;
-	bool growing;			/* backed is being moved up */
+	struct task_struct *grower;	/* who is in ecfs_back(); or NULL */
 
 	spinlock_t file_lock;		/* guards the pointer lower_file */
 	struct file *lower_file;

@@ -966,6 +966,56 @@ static void rename_under_lookups(void)
 	REQUIRE(status);
 }
 
+/* Cut short by a crash: what is missing is not read as noise, also after a write behind it. */
+static void short_below(void)
+{
+	static char bytes[65536], have[65536];
+	char path[PATH_MAX];
+	struct stat st;
+	off_t cut;
+	ssize_t len;
+	int fd;
+
+	memset(bytes, 'a', sizeof(bytes));
+	close(create("a", bytes, sizeof(bytes)));
+	sync();
+	lower_path(path);
+	lower_stat(&st);
+	cut = st.st_size - (off_t)sizeof(bytes) + 8192 + 100;
+	MUST(truncate(path, cut));
+	drop_caches();
+	fd = MUST(open("a", O_RDWR | O_CLOEXEC));
+	len = pwrite(fd, bytes, 4096, 40960);
+	close(fd);
+	drop_caches();
+	fd = MUST(open("a", O_RDWR | O_CLOEXEC));
+	if (pread(fd, have, 4096, 8192) > 0 && memcmp(have, bytes, 4096))
+		fail("noise after a write behind the end below");
+	REQUIRE(len < 0);
+	lower_stat(&st);
+	REQUIRE(st.st_size == cut);
+	REQUIRE(pwrite(fd, "b", 1, sizeof(bytes)) < 0 && errno == EIO);
+	REQUIRE(ftruncate(fd, sizeof(bytes) + 1) < 0 && errno == EIO);
+	REQUIRE(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 20480, 8192) < 0 &&
+		errno == EIO);
+	/* two ways out: to fill the gap from its beginning, and to give up what is missing */
+	REQUIRE(pwrite(fd, bytes, 8192, 8192) == 8192);
+	REQUIRE(pread(fd, have, 4096, 16384) < 0 && errno == EIO);
+	MUST(ftruncate(fd, 16384));
+	REQUIRE(pwrite(fd, bytes, 5000, 16384) == 5000);
+	close(fd);
+	drop_caches();
+	expect_content("a", bytes, 16384 + 5000);
+	/* and cut while it is open: delayed writes do not go behind the end either */
+	fd = MUST(open("a", O_RDWR | O_CLOEXEC));
+	MUST(truncate(path, cut));
+	if (pwrite(fd, bytes, 4096, 16384) == 4096)
+		REQUIRE(fsync(fd) < 0 && errno == EIO);
+	close(fd);
+	lower_stat(&st);
+	REQUIRE(st.st_size == cut);
+}
+
 static void metadata_hidden(void)
 {
 	char list[1000], value[4096];
@@ -1239,6 +1289,7 @@ static const struct {
 	{ "holes read as zeros", holes_read_zero },
 	{ "truncate leaves no trap", truncate_traps },
 	{ "empty file filled from below", filled_from_below },
+	{ "lower file cut short", short_below },
 	{ "file moved below", moved_below },
 	{ "directory moved below", directory_moved_below },
 	{ "file replaced below", replaced_below },
