@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Counting, emptying and copying a directory tree, by descriptors only. */
+/* Counting, watching, emptying and copying a directory tree, by descriptors only. */
 #include "mount/tree.h"
 
 #include "lib/cleanup.h"
@@ -8,10 +8,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -30,19 +32,49 @@ int ec_tree_watch_poll(struct ec_tree_watch *watch)
 	return watch->tick(watch->userdata);
 }
 
-typedef int (*visit_fn)(int dir, const char *name, const struct stat *st, void *userdata);
+struct walk {
+	dev_t dev;		/* directories of another filesystem are visited, not entered */
+	int (*visit)(struct walk *walk, int dir, const char *name, const struct stat *st);
+	void *userdata;
+	struct ec_tree_watch *watch;
+	struct ec_why *why;
+	char path[PATH_MAX];	/* of the entry at hand, for messages; cut if it is longer */
+};
 
-static int fail_at(struct ec_why *why, int r, const char *name)
+static int fail_here(struct walk *walk, int r)
 {
-	return ec_why_set(why, r, "%s: %s", name, strerror(-r));
+	return ec_why_set(walk->why, r, "%s: %s", walk->path[0] ? walk->path : "/", strerror(-r));
 }
 
-/* Children first. Directories of another filesystem than dev are visited, not entered. */
-static int walk(int fd, dev_t dev, unsigned int depth, visit_fn visit, void *userdata,
-		struct ec_tree_watch *watch, struct ec_why *why)
+static int walk_directory(struct walk *walk, int fd, unsigned int depth);
+
+static int walk_entry(struct walk *walk, int fd, const char *name, unsigned int depth)
+{
+	struct stat st;
+	int r = 0;
+
+	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return fail_here(walk, -errno);
+	if (S_ISDIR(st.st_mode) && st.st_dev == walk->dev) {
+		_cleanup_close_ int sub = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+						 O_CLOEXEC);
+
+		r = sub < 0 ? fail_here(walk, -errno) : walk_directory(walk, sub, depth + 1);
+	}
+	if (r == 0)
+		r = ec_tree_watch_poll(walk->watch);
+	if (r < 0)
+		return r;
+	r = walk->visit(walk, fd, name, &st);
+	return r < 0 ? fail_here(walk, r) : 0;
+}
+
+/* Children first. */
+static int walk_directory(struct walk *walk, int fd, unsigned int depth)
 {
 	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	size_t len = strlen(walk->path);
 	struct dirent *entry;
 
 	if (!dir || depth > DEPTH_MAX) {
@@ -51,52 +83,34 @@ static int walk(int fd, dev_t dev, unsigned int depth, visit_fn visit, void *use
 			closedir(dir);
 		else if (copy >= 0)
 			close(copy);
-		return ec_why_set(why, r, "a directory cannot be read: %s", strerror(-r));
+		return fail_here(walk, r);
 	}
 	while (r == 0 && (errno = 0, entry = readdir(dir))) {
-		const char *name = entry->d_name;
-		struct stat st;
-
-		if (!strcmp(name, ".") || !strcmp(name, ".."))
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;
-		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-			r = fail_at(why, -errno, name);
-			break;
-		}
-		if (S_ISDIR(st.st_mode) && st.st_dev == dev) {
-			_cleanup_close_ int sub = openat(fd, name, O_RDONLY | O_DIRECTORY |
-							 O_NOFOLLOW | O_CLOEXEC);
-
-			r = sub < 0 ? fail_at(why, -errno, name) :
-			    walk(sub, dev, depth + 1, visit, userdata, watch, why);
-		}
-		if (r == 0)
-			r = ec_tree_watch_poll(watch);
-		if (r == 0) {
-			r = visit(fd, name, &st, userdata);
-			if (r < 0)
-				fail_at(why, r, name);
-		}
+		snprintf(walk->path + len, sizeof(walk->path) - len, "/%s", entry->d_name);
+		r = walk_entry(walk, fd, entry->d_name, depth);
+		walk->path[len] = 0;
 	}
 	if (r == 0 && errno)
-		r = ec_why_set(why, -errno, "a directory cannot be read: %s", strerror(errno));
+		r = fail_here(walk, -errno);
 	closedir(dir);
 	return r;
 }
 
-static int walk_root(int fd, visit_fn visit, void *userdata, struct ec_tree_watch *watch,
-		     struct ec_why *why)
+static int walk_root(struct walk *walk, int fd)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	return walk(fd, st.st_dev, 0, visit, userdata, watch, why);
+	walk->dev = st.st_dev;
+	return walk_directory(walk, fd, 0);
 }
 
-static int visit_count(int dir, const char *name, const struct stat *st, void *userdata)
+static int visit_count(struct walk *walk, int dir, const char *name, const struct stat *st)
 {
-	struct ec_tree_counts *counts = userdata;
+	struct ec_tree_counts *counts = walk->userdata;
 
 	counts->files++;
 	if (S_ISREG(st->st_mode))
@@ -108,23 +122,120 @@ int ec_tree_count(int fd, struct ec_tree_watch *watch, struct ec_tree_counts *re
 		  struct ec_why *why)
 {
 	struct ec_tree_counts counts = { 0 };
-	int r = walk_root(fd, visit_count, &counts, watch, why);
+	struct walk walk = { .visit = visit_count, .userdata = &counts, .watch = watch,
+			     .why = why };
+	int r = walk_root(&walk, fd);
 
 	if (r == 0)
 		*ret = counts;
 	return r;
 }
 
-static int visit_remove(int dir, const char *name, const struct stat *st, void *userdata)
+/* Nobody shapes these numbers against us: who could do so owns the files. The finalizer is that
+ * of splitmix64, which lets no bit of a value stay where it was. */
+static uint64_t mix(uint64_t sum, uint64_t value)
 {
-	if (unlinkat(dir, name, S_ISDIR(st->st_mode) ? AT_REMOVEDIR : 0) < 0 && errno != ENOENT)
-		return -errno;
+	uint64_t z = sum + 0x9e3779b97f4a7c15u + value;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return z ^ z >> 31;
+}
+
+static uint64_t fingerprint(const struct stat *st, bool with_ctime)
+{
+	const uint64_t values[] = {
+		st->st_ino, st->st_mode, st->st_uid, st->st_gid, st->st_nlink, st->st_rdev,
+		S_ISDIR(st->st_mode) ? 0 : (uint64_t)st->st_size,
+		(uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec,
+		with_ctime ? (uint64_t)st->st_ctim.tv_sec : 0,
+		with_ctime ? (uint64_t)st->st_ctim.tv_nsec : 0,
+	};
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		sum = mix(sum, values[i]);
+	return sum;
+}
+
+/* path is NULL for the directory itself. */
+static void note_entry(struct ec_tree_note *note, const struct stat *st, const char *path)
+{
+	const struct timespec *time = path ? &st->st_ctim : &st->st_mtim, *newest = &note->newest;
+	uint64_t sum = fingerprint(st, path);
+
+	/* Sums, because the order of readdir(3) is nothing to rely on. */
+	note->sums[0] += sum;
+	note->sums[1] += mix(sum, 1);
+	if (time->tv_sec < newest->tv_sec ||
+	    (time->tv_sec == newest->tv_sec && time->tv_nsec <= newest->tv_nsec))
+		return;
+	note->newest = *time;
+	snprintf(note->newest_path, sizeof(note->newest_path), "%s", path ? path : "/");
+}
+
+static int visit_note(struct walk *walk, int dir, const char *name, const struct stat *st)
+{
+	struct ec_tree_note *note = walk->userdata;
+
+	note->counts.files++;
+	if (S_ISREG(st->st_mode))
+		note->counts.bytes += (uint64_t)st->st_size;
+	note_entry(note, st, walk->path);
 	return 0;
+}
+
+int ec_tree_take_note(int fd, struct ec_tree_watch *watch, struct ec_tree_note *ret,
+		      struct ec_why *why)
+{
+	struct ec_tree_note note = { .counts = { 0 } };
+	struct walk walk = { .visit = visit_note, .userdata = &note, .watch = watch,
+			     .why = why };
+	struct stat st;
+	int r;
+
+	/* First, so that what is made or removed during the walk shows the next time. */
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	note_entry(&note, &st, NULL);
+	r = walk_root(&walk, fd);
+	if (r == 0)
+		*ret = note;
+	return r;
+}
+
+bool ec_tree_note_equal(const struct ec_tree_note *a, const struct ec_tree_note *b)
+{
+	return a->counts.files == b->counts.files && a->counts.bytes == b->counts.bytes &&
+	       a->sums[0] == b->sums[0] && a->sums[1] == b->sums[1];
+}
+
+/* A flag of chattr(1) in its way is taken off: what is emptied here is a copy. */
+static int visit_remove(struct walk *walk, int dir, const char *name, const struct stat *st)
+{
+	const int flags = S_ISDIR(st->st_mode) ? AT_REMOVEDIR : 0;
+
+	if (unlinkat(dir, name, flags) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EPERM)
+		return -errno;
+	ec_tree_unlock_flags(dir);
+	if (S_ISDIR(st->st_mode) || S_ISREG(st->st_mode)) {
+		_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+						O_CLOEXEC);
+
+		if (fd >= 0)
+			ec_tree_unlock_flags(fd);
+	}
+	return unlinkat(dir, name, flags) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 int ec_tree_remove_contents(int fd, struct ec_tree_watch *watch, struct ec_why *why)
 {
-	return walk_root(fd, visit_remove, NULL, watch, why);
+	struct walk walk = { .visit = visit_remove, .watch = watch, .why = why };
+
+	return walk_root(&walk, fd);
 }
 
 /*
@@ -146,6 +257,8 @@ static void exec_cp(int from, int to, int err)
 	from = fcntl(from, F_DUPFD, 10);
 	to = fcntl(to, F_DUPFD, 10);
 	err = fcntl(err, F_DUPFD, 10);
+	/* A copy that nobody waits for any more would go on writing into a vault that is in use. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (null < 0 || from < 0 || to < 0 || err < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
 	    dup2(err, 2) < 0 || dup2(from, 3) < 0 || dup2(to, 4) < 0 ||
 	    close_range(5, ~0u, 0) < 0)
