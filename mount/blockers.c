@@ -4,6 +4,7 @@
 
 #include "lib/cleanup.h"
 #include "mount/clock.h"
+#include "mount/mount-table.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -33,10 +34,21 @@ static DIR *open_directory_at(int dir, const char *name)
 }
 
 struct wanted {
-	const char *target;
+	const char *target;	/* NULL: there is no mount point any more */
+	const struct ec_mount_table *table;	/* then: what is mounted elsewhere */
 	dev_t device;
+	bool is_mount;		/* target is where that filesystem begins, and not a part of it */
 	uint64_t deadline;
 };
+
+/* Is the path in text target, or below it? It ends with the text or the line. */
+static bool is_at_or_below(const char *text, const char *target)
+{
+	const char *rest = text + strlen(target);
+
+	return !strncmp(text, target, strlen(target)) &&
+	       (!*rest || *rest == '/' || *rest == '\n' || !strncmp(rest, " (deleted)", 10));
+}
 
 /*
  * The text of the link first: following it may ask a file server, which may be dead. What holds
@@ -44,13 +56,14 @@ struct wanted {
  */
 static bool leads_there(int dir, const char *name, const struct wanted *wanted)
 {
-	size_t len = strlen(wanted->target);
 	char text[PATH_MAX];
 	struct statx stx;
 	ssize_t n;
 
 	n = readlinkat(dir, name, text, sizeof(text) - 1);
-	if (n < (ssize_t)len || memcmp(text, wanted->target, len))
+	text[n > 0 ? n : 0] = 0;
+	if (wanted->target ? !is_at_or_below(text, wanted->target) :
+	    text[0] != '/' || ec_mount_table_may_hang(wanted->table, text))
 		return false;
 	if (statx(dir, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) < 0)
 		return false;
@@ -68,20 +81,33 @@ static bool fd_leads_there(int process, const struct wanted *wanted)
 	return false;
 }
 
-/* 7f00-7f01 r--p 00000000 fd:01 1234 /path: the device is text there, nothing is followed. */
+/*
+ * 7f00-7f01 r--p 00000000 fd:01 1234 /path: all is text there, nothing is followed. The device is
+ * that of the filesystem, which need not be the one that stat(2) shows (btrfs).
+ */
+static bool line_leads_there(const char *line, const struct wanted *wanted)
+{
+	unsigned int major_no, minor_no;
+	int path = 0;
+
+	if (sscanf(line, "%*s %*s %*s %x:%x %*s %n", &major_no, &minor_no, &path) < 2)
+		return false;
+	if (wanted->is_mount)
+		return makedev(major_no, minor_no) == wanted->device;
+	return path && is_at_or_below(line + path, wanted->target);
+}
+
 static bool map_leads_there(int process, const struct wanted *wanted)
 {
 	int fd = openat(process, "maps", O_RDONLY | O_CLOEXEC);
 	_cleanup_fclose_ FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
 	_cleanup_free_ char *line = NULL;
-	unsigned int major_no, minor_no;
 	size_t size = 0;
 
 	if (!file && fd >= 0)
 		close(fd);
 	while (file && ec_now_ms() < wanted->deadline && getline(&line, &size, file) > 0)
-		if (sscanf(line, "%*s %*s %*s %x:%x", &major_no, &minor_no) == 2 &&
-		    makedev(major_no, minor_no) == wanted->device)
+		if (line_leads_there(line, wanted))
 			return true;
 	return false;
 }
@@ -132,13 +158,8 @@ static int add_blocker(json_t *blockers, int process, long pid)
 	return blocker && json_array_append_new(blockers, blocker) == 0 ? 0 : -ENOMEM;
 }
 
-int ec_blockers_find(const char *target, dev_t device, unsigned int timeout_ms, json_t **ret)
+static int find(const struct wanted *wanted, json_t **ret)
 {
-	const struct wanted wanted = {
-		.target = target,
-		.device = device,
-		.deadline = ec_now_ms() + timeout_ms,
-	};
 	_cleanup_(closedirp) DIR *proc = opendir("/proc");
 	json_t *blockers;
 	struct dirent *entry;
@@ -149,7 +170,7 @@ int ec_blockers_find(const char *target, dev_t device, unsigned int timeout_ms, 
 	blockers = json_array();
 	if (!blockers)
 		return -ENOMEM;
-	while (r == 0 && ec_now_ms() < wanted.deadline && json_array_size(blockers) < EC_BLOCKERS_MAX &&
+	while (r == 0 && ec_now_ms() < wanted->deadline && json_array_size(blockers) < EC_BLOCKERS_MAX &&
 	       (entry = readdir(proc))) {
 		long pid = strtol(entry->d_name, NULL, 10);
 		_cleanup_close_ int process = -1;
@@ -158,7 +179,7 @@ int ec_blockers_find(const char *target, dev_t device, unsigned int timeout_ms, 
 			continue;
 		process = openat(dirfd(proc), entry->d_name,
 				 O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (process >= 0 && blocks(process, &wanted))
+		if (process >= 0 && blocks(process, wanted))
 			r = add_blocker(blockers, process, pid);
 	}
 	if (r < 0) {
@@ -167,6 +188,59 @@ int ec_blockers_find(const char *target, dev_t device, unsigned int timeout_ms, 
 	}
 	*ret = blockers;
 	return 0;
+}
+
+int ec_blockers_find(const char *target, dev_t device, unsigned int timeout_ms, json_t **ret)
+{
+	const struct wanted wanted = {
+		.target = target,
+		.device = device,
+		.is_mount = true,
+		.deadline = ec_now_ms() + timeout_ms,
+	};
+
+	return find(&wanted, ret);
+}
+
+/* For those who rely on it that there is nobody. */
+static int find_for_sure(const struct wanted *wanted, json_t **ret)
+{
+	json_t *blockers;
+	int r;
+
+	r = find(wanted, &blockers);
+	if (r < 0)
+		return r;
+	if (!json_array_size(blockers) && ec_now_ms() >= wanted->deadline) {
+		json_decref(blockers);
+		return -ETIMEDOUT;
+	}
+	*ret = blockers;
+	return 0;
+}
+
+int ec_blockers_below(const char *directory, dev_t device, unsigned int timeout_ms, json_t **ret)
+{
+	const struct wanted wanted = {
+		.target = directory,
+		.device = device,
+		.deadline = ec_now_ms() + timeout_ms,
+	};
+
+	return find_for_sure(&wanted, ret);
+}
+
+int ec_blockers_of_device(dev_t device, const struct ec_mount_table *table,
+			  unsigned int timeout_ms, json_t **ret)
+{
+	const struct wanted wanted = {
+		.table = table,
+		.device = device,
+		.is_mount = true,
+		.deadline = ec_now_ms() + timeout_ms,
+	};
+
+	return find_for_sure(&wanted, ret);
 }
 
 void ec_blockers_to_text(const json_t *blockers, char *ret, size_t ret_len)

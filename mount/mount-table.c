@@ -170,6 +170,38 @@ const struct ec_mount_entry *ec_mount_table_below(const struct ec_mount_table *t
 	return NULL;
 }
 
+/* The mount whose mount point is the longest beginning of path; the last of several. */
+static const struct ec_mount_entry *covering(const struct ec_mount_table *table, const char *path)
+{
+	const struct ec_mount_entry *best = NULL;
+	size_t best_len = 0, i;
+
+	for (i = 0; i < table->n_entries; i++) {
+		const struct ec_mount_entry *entry = &table->entries[i];
+		size_t len = strcmp(entry->target, "/") ? strlen(entry->target) : 0;
+
+		if (strncmp(path, entry->target, len) || (path[len] && path[len] != '/'))
+			continue;
+		if (!best || len >= best_len) {
+			best = entry;
+			best_len = len;
+		}
+	}
+	return best;
+}
+
+bool ec_mount_table_may_hang(const struct ec_mount_table *table, const char *path)
+{
+	static const char *const types[] = { "nfs", "cifs", "smb", "fuse", "9p", "ceph", "afs" };
+	const struct ec_mount_entry *entry = covering(table, path);
+	size_t i;
+
+	for (i = 0; entry && i < sizeof(types) / sizeof(types[0]); i++)
+		if (!strncmp(entry->type, types[i], strlen(types[i])))
+			return true;
+	return false;
+}
+
 bool ec_mount_options_has(const char *options, const char *name)
 {
 	size_t len = strlen(name);

@@ -39,6 +39,8 @@ const struct ec_mount_entry *ec_mount_table_by_target(const struct ec_mount_tabl
 /* The first mount whose mount point lies below path (and is not path). */
 const struct ec_mount_entry *ec_mount_table_below(const struct ec_mount_table *table,
 						  const char *path);
+/* Is path, as a text, on a file server or in the hands of a process, which may not answer? */
+bool ec_mount_table_may_hang(const struct ec_mount_table *table, const char *path);
 /* "nosuid" in "rw,nosuid,nodev"? */
 bool ec_mount_options_has(const char *options, const char *name);
 /* ecfs or the in-tree ecryptfs? */

@@ -10,6 +10,7 @@
 #include "lib/log-ids.h"
 #include "lib/log.h"
 #include "mount/broker.h"
+#include "mount/detached.h"
 #include "mount/import.h"
 #include "mount/mount-state.h"
 #include "mount/mount-table.h"
@@ -185,6 +186,14 @@ static int check_namespace(struct ec_why *why)
 	return ec_why_set(why, -EXDEV, "the worker runs in a mount namespace of its own: a setting of ecryptfs-mount@.service");
 }
 
+/* By us, or by an administrator's own umount --lazy: then our state file still stands. */
+static int check_detached(const char *id, struct ec_why *why)
+{
+	int r = ec_detached_check(EC_DETACHED_DIRECTORY, id, true, why);
+
+	return r < 0 ? r : ec_detached_check(EC_MOUNT_STATE_DIRECTORY, id, false, why);
+}
+
 static int start(const char *id, struct ec_broker *broker, struct ec_mounted *ret,
 		 struct ec_why *why)
 {
@@ -193,6 +202,8 @@ static int start(const char *id, struct ec_broker *broker, struct ec_mounted *re
 	int r;
 
 	r = check_namespace(why);
+	if (r == 0)
+		r = check_detached(id, why);
 	if (r == 0)
 		r = ec_broker_plan(broker, &plan, &keys, why);
 	if (r < 0)

@@ -11,6 +11,7 @@
 #include "lib/log.h"
 #include "mount/blockers.h"
 #include "mount/broker.h"
+#include "mount/detached.h"
 #include "mount/import.h"
 #include "mount/mount-state.h"
 #include "mount/unmount.h"
@@ -71,6 +72,15 @@ static int unmount_state(struct stop *stop, const struct ec_mount_state *state,
 	return ec_unmount(&request, result, why);
 }
 
+static void note_detached(const char *id, const struct ec_mount_state *state)
+{
+	int r = ec_detached_note(EC_DETACHED_DIRECTORY, state);
+
+	if (r < 0)
+		ec_log(LOG_WARNING, EC_LOG_FIELDS(.vault = id, .operation = "stop", .error = r),
+		       "%s: that it was detached cannot be noted: %s, ignoring", id, strerror(-r));
+}
+
 static int report_failure(struct stop *stop, int r, json_t *blockers, const struct ec_why *why)
 {
 	const char *text = ec_why_text(why, r);
@@ -103,6 +113,8 @@ int ec_worker_stop(const char *id)
 		report_failure(&stop, r, result.blockers, &why);
 	} else {
 		log_result(id, &result, &why);
+		if (result.detached)
+			note_detached(id, &state);
 		ec_mount_state_remove(EC_MOUNT_STATE_DIRECTORY, id);
 		ec_broker_unmounted(&stop.broker, result.blockers, result.detached);
 	}

@@ -132,6 +132,75 @@ static void test_each_way(void **state)
 	stop(pid);
 }
 
+static size_t found_below(const char *name, pid_t pid)
+{
+	json_t *blockers = NULL, *blocker;
+	char path[PATH_MAX];
+	struct stat st;
+	size_t i, n = 0;
+
+	assert_non_null(realpath(name, path));
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(ec_blockers_below(path, st.st_dev, 20000, &blockers), 0);
+	json_array_foreach(blockers, i, blocker)
+		n += json_integer_value(json_object_get(blocker, "pid")) == pid;
+	assert_int_equal(json_array_size(blockers), n);
+	json_decref(blockers);
+	return n;
+}
+
+static void hold_sub(void)
+{
+	if (chdir("fs/home/sub") < 0)
+		_exit(1);
+}
+
+static void hold_sub_map(void)
+{
+	int fd = open("fs/home/sub/file", O_RDWR);
+
+	if (mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED)
+		_exit(1);
+	close(fd);
+}
+
+static void hold_sub_deleted(void)
+{
+	if (chdir("fs/home/gone") < 0 || rmdir("../gone") < 0)
+		_exit(1);
+}
+
+static void hold_neighbour(void)
+{
+	if (chdir("fs/home2") < 0)
+		_exit(1);
+}
+
+/* A part of a filesystem: who is in there, and not who is beside it on the same filesystem. */
+static void test_below(void **state)
+{
+	static const struct {
+		void (*hold)(void);
+		size_t n;
+	} rows[] = {
+		{ hold_sub, 1 }, { hold_sub_map, 1 }, { hold_sub_deleted, 1 },
+		{ hold_neighbour, 0 }, { hold_cwd, 0 }, { hold_map, 0 }, { hold_nothing, 0 },
+	};
+	json_t *blockers;
+	size_t i;
+
+	sh("mkdir -p fs/home/sub fs/home/gone fs/home2 && echo x > fs/home/sub/file");
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		pid_t pid = spawn(rows[i].hold);
+
+		if (found_below("fs/home", pid) != rows[i].n)
+			fail_msg("row %zu", i);
+		stop(pid);
+	}
+	/* Not all were looked at: that nobody is there has not been seen. */
+	assert_int_equal(ec_blockers_below("/", 0, 0, &blockers), -ETIMEDOUT);
+}
+
 static void test_text(void **state)
 {
 	json_t *blockers;
@@ -169,6 +238,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_way),
+		cmocka_unit_test(test_below),
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_deadline),
 	};

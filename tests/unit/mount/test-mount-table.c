@@ -62,6 +62,32 @@ static void test_lookups(void **state)
 	assert_int_equal(ec_mount_table_read("none", &table), -ENOENT);
 }
 
+static void test_may_hang(void **state)
+{
+	static const char text[] =
+		"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+		"2 1 0:9 / /net rw - nfs4 server:/ rw\n"
+		"3 2 0:10 / /net/local rw - tmpfs tmpfs rw\n"
+		"4 1 0:11 / /home/ab rw - fuse.sshfs x rw\n";
+	static const struct {
+		const char *path;
+		bool may;
+	} rows[] = {
+		{ "/", false }, { "/etc", false }, { "/net", true }, { "/net/x/y", true },
+		{ "/network", false }, { "/net/local/x", false }, { "/home/ab/x", true },
+		{ "/home/abc", false }, { "/home", false },
+	};
+	struct ec_mount_table table = EC_MOUNT_TABLE_NULL;
+	size_t i;
+
+	write_file("hang", text, sizeof(text) - 1);
+	assert_int_equal(ec_mount_table_read("hang", &table), 0);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (ec_mount_table_may_hang(&table, rows[i].path) != rows[i].may)
+			fail_msg("%s", rows[i].path);
+	ec_mount_table_done(&table);
+}
+
 static void test_words(void **state)
 {
 	assert_true(ec_mount_options_has("rw,nosuid", "nosuid"));
@@ -95,6 +121,7 @@ int main(void)
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_every_cut),
 		cmocka_unit_test(test_lookups),
+		cmocka_unit_test(test_may_hang),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_real),
 	};
