@@ -3,6 +3,7 @@
 #include "mount/import.h"
 
 #include "lib/cleanup.h"
+#include "mount/blockers.h"
 #include "mount/mount-table.h"
 #include "mount/pin.h"
 #include "mount/placeholder.h"
@@ -22,13 +23,21 @@
 
 /* Header region and the rounding of the last extent. */
 #define OVERHEAD_PER_FILE (8192u + 4096u)
+#define SCAN_MS 30000u
+/* How many losses are named one by one, so that a huge home does not flood the journal. */
+#define LOSSES_MAX 200u
 
 struct places {
 	int base;		/* HOMEBASE/.ecryptfs/USER */
 	int home_parent;
 	int home;		/* -1: there is none */
 	ino_t home_ino;
+	dev_t home_dev;
+	struct ec_tree_note before;	/* the home, before a byte of it was copied */
 	bool copied;		/* the vault holds a copy, or a part of one */
+	bool swapped;		/* the closed home stands where the home was */
+	const struct ec_import *import;
+	uint64_t n_losses;
 	struct ec_placeholder placeholder;
 };
 
@@ -103,7 +112,11 @@ static int open_home(const struct ec_import *import, struct places *places, stru
 	if (fstat(places->home, &st) < 0)
 		return -errno;
 	places->home_ino = st.st_ino;
+	places->home_dev = st.st_dev;
 	places->placeholder.gid = st.st_gid;
+	if (ec_tree_flags_pin(places->home))
+		return ec_why_set(why, -EOPNOTSUPP, "%s cannot be moved because it is immutable or append-only: chattr -ia takes that off",
+				  path);
 	return 0;
 }
 
@@ -172,6 +185,10 @@ static int check_space(const struct places *places, const struct ec_tree_counts 
 	if (fstatvfs(places->base, &fs) < 0)
 		return -errno;
 	left = (uint64_t)fs.f_bavail * fs.f_frsize;
+	/* No filesystem without inodes has any files; one that makes them as it goes says 0. */
+	if (fs.f_files && counts->files > fs.f_favail)
+		return ec_why_set(why, -ENOSPC, "copying the home needs %" PRIu64 " inodes, %" PRIu64 " are free",
+				  counts->files, (uint64_t)fs.f_favail);
 	if (needed <= left)
 		return 0;
 	return ec_why_set(why, -ENOSPC, "copying the home needs %" PRIu64 " MiB, %" PRIu64 " MiB are free",
@@ -271,12 +288,6 @@ static int check_vault_empty(int root, struct ec_why *why)
 	return r;
 }
 
-/* The lower directory of a home is closed to others, whatever the mode of the old home was. */
-static int close_to_others(int root)
-{
-	return fchmod(root, 0700) < 0 ? -errno : 0;
-}
-
 /* For work that may take hours: the broker gives a worker up that it hears nothing of. */
 struct pulse {
 	const struct ec_import *import;
@@ -324,16 +335,52 @@ static int copy_work(struct places *places, int root, struct ec_tree_watch *watc
 	if (r < 0)
 		return r;
 	places->copied = true;
-	r = ec_tree_copy(places->home, root, watch, why);
-	return r < 0 ? r : close_to_others(root);
+	return ec_tree_copy(places->home, root, watch, why);
 }
 
-static int compare_work(struct places *places, int root, struct ec_tree_watch *watch,
-		        struct ec_why *why)
+static void note_loss(void *userdata, const char *path, const char *what)
 {
-	struct ec_tree_counts counts = { 0 };
+	struct places *places = userdata;
+	const struct ec_import *import = places->import;
+	char text[600];
 
-	return ec_tree_compare(places->home, root, watch, &counts, why);
+	if (places->n_losses++ >= LOSSES_MAX || !import->lost)
+		return;
+	snprintf(text, sizeof(text), "%.400s could not be copied with its %s", path, what);
+	import->lost(import->userdata, text);
+}
+
+static void tell_losses(const struct places *places)
+{
+	const struct ec_import *import = places->import;
+	char text[100];
+
+	if (places->n_losses <= LOSSES_MAX || !import->lost)
+		return;
+	snprintf(text, sizeof(text), "... and %" PRIu64 " more", places->n_losses - LOSSES_MAX);
+	import->lost(import->userdata, text);
+}
+
+/* The flags come last: an immutable file is in the way of whoever empties the vault. */
+static int compare_work(struct places *places, int root, struct ec_tree_watch *watch,
+			struct ec_why *why)
+{
+	const struct ec_tree_losses losses = { .lost = note_loss, .userdata = places };
+	struct ec_tree_counts counts = { 0 };
+	char text[100];
+	int r;
+
+	r = ec_tree_compare(places->home, root, watch, &counts, why);
+	if (r == 0)
+		r = ec_tree_copy_flags(places->home, root, watch, &losses, why);
+	if (r == 0 && counts.coarse_times) {
+		snprintf(text, sizeof(text), "fractions of a second: %" PRIu64 " modification times",
+			 counts.coarse_times);
+		note_loss(places, "the home", text);
+	}
+	if (r == 0)
+		tell_losses(places);
+	return r;
 }
 
 static int remove_work(struct places *places, int root, struct ec_tree_watch *watch,
@@ -342,47 +389,156 @@ static int remove_work(struct places *places, int root, struct ec_tree_watch *wa
 	return ec_tree_remove_contents(root, watch, why);
 }
 
-static int import_files(const struct ec_import *import, struct places *places,
-			struct ec_why *why)
+/* The path that /proc shows for what is open in the home, wherever the home stands by now. */
+static int check_unused(const struct places *places, struct ec_why *why)
 {
-	struct pulse pulse = { .import = import, .doing = "counting files" };
-	struct ec_tree_watch watch = { .tick = beat, .userdata = &pulse };
-	struct ec_tree_counts counts = { 0 };
+	const char *home = places->import->plan->import;
+	char path[PATH_MAX], link[EC_PIN_PATH_LEN], names[600];
+	json_t *blockers;
+	ssize_t n;
+	int r;
+
+	ec_pin_path(link, places->home);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n < 0)
+		return -errno;
+	path[n] = 0;
+	r = ec_blockers_below(path, places->home_dev, SCAN_MS, &blockers);
+	if (r < 0)
+		return ec_why_set(why, r, "who uses %s cannot be found out: %s", home,
+				  strerror(-r));
+	ec_blockers_to_text(blockers, names, sizeof(names));
+	json_decref(blockers);
+	if (!names[0])
+		return 0;
+	return ec_why_set(why, -EBUSY, "%s is in use by %s; what is written while it is copied would be lost",
+			  home, names);
+}
+
+static int check_unchanged(const struct places *places, struct ec_tree_watch *watch,
+			   struct ec_why *why)
+{
+	struct ec_tree_note now;
+	int r;
+
+	r = ec_tree_take_note(places->home, watch, &now, why);
+	if (r < 0 || ec_tree_note_equal(&places->before, &now))
+		return r;
+	return ec_why_set(why, -EBUSY, "%s was changed while it was copied, last of all %s; nothing was moved",
+			  places->import->plan->import, now.newest_path);
+}
+
+/* In this order: who is not there any more has left his changes behind. */
+static int check_quiet(const struct places *places, struct ec_tree_watch *watch,
+		       struct ec_why *why)
+{
+	int r = check_unused(places, why);
+
+	return r < 0 ? r : check_unchanged(places, watch, why);
+}
+
+/* A copy that went wrong, or is not equal: because the home was changed meanwhile? */
+static int explain_difference(const struct places *places, struct ec_tree_watch *watch, int r,
+			      const struct ec_why *said, struct ec_why *why)
+{
+	if ((r == -EUCLEAN || r == -EIO) && check_quiet(places, watch, why) == -EBUSY)
+		return -EBUSY;
+	return ec_why_set(why, r, "%s", ec_why_text(said, r));
+}
+
+static int copy_and_compare(const struct ec_import *import, struct places *places,
+			    struct ec_why *why)
+{
+	const struct ec_tree_counts *counts = &places->before.counts;
 	char doing[80];
 	int r;
 
-	r = check_no_mounts(import, places, why);
-	if (r == 0)
-		r = ec_tree_count(places->home, &watch, &counts, why);
-	if (r == 0)
-		r = check_space(places, &counts, why);
-	if (r < 0 || !counts.files)
-		return r;
-	snprintf(doing, sizeof(doing), "copying %" PRIu64 " files, %" PRIu64 " MiB", counts.files,
-		 counts.bytes >> 20);
+	snprintf(doing, sizeof(doing), "copying %" PRIu64 " files, %" PRIu64 " MiB", counts->files,
+		 counts->bytes >> 20);
 	r = with_vault(import, places, copy_work, doing, why);
 	if (r < 0)
 		return r;
 	return with_vault(import, places, compare_work, "comparing the copy with the files", why);
 }
 
+static int import_files(const struct ec_import *import, struct places *places,
+			struct ec_why *why)
+{
+	struct pulse pulse = { .import = import, .doing = "counting files" };
+	struct ec_tree_watch watch = { .tick = beat, .userdata = &pulse };
+	struct ec_why said = EC_WHY_NULL;
+	int r;
+
+	r = check_no_mounts(import, places, why);
+	if (r == 0)
+		r = check_unused(places, why);
+	if (r == 0 && syncfs(places->home) < 0)
+		r = ec_why_set(why, -errno, "%s cannot be written back: %s", import->plan->import,
+			       strerror(errno));
+	if (r == 0)
+		r = ec_tree_take_note(places->home, &watch, &places->before, why);
+	if (r == 0)
+		r = check_space(places, &places->before.counts, why);
+	if (r < 0)
+		return r;
+	pulse.doing = "looking for changes";
+	r = copy_and_compare(import, places, &said);
+	if (r < 0)
+		return explain_difference(places, &watch, r, &said, why);
+	r = check_no_mounts(import, places, why);
+	return r < 0 ? r : check_quiet(places, &watch, why);
+}
+
+/*
+ * Nobody comes into the old home any more by the path that he knows; so who is not in there after
+ * the swap, and has changed nothing until then, never will.
+ */
 static int swap(struct places *places, struct ec_why *why)
 {
 	int r;
 
 	if (places->home < 0)
-		return ec_placeholder_move(&places->placeholder, why);
-	r = ec_placeholder_swap(&places->placeholder, places->home_ino, why);
-	if (r == 0)
-		/* Fails, rightly, unless the old home was empty. */
-		ec_placeholder_drop_empty(&places->placeholder);
+		r = ec_placeholder_move(&places->placeholder, why);
+	else
+		r = ec_placeholder_swap(&places->placeholder, places->home_ino, why);
+	places->swapped = r == 0;
+	if (r == 0 && places->home >= 0)
+		r = check_quiet(places, NULL, why);
 	return r;
+}
+
+static int swap_back(struct places *places, struct ec_why *why)
+{
+	struct ec_why first = *why, second = EC_WHY_NULL;
+	int r;
+
+	if (places->home < 0)
+		r = ec_placeholder_move_back(&places->placeholder, &second);
+	else
+		r = ec_placeholder_swap_back(&places->placeholder, places->home_ino, &second);
+	if (r < 0) {
+		*why = EC_WHY_NULL;
+		return ec_why_set(why, r, "%.400s; and %.400s. The home is encrypted now and closed, its files are in the vault, what it was before is kept as " EC_PLACEHOLDER_KEPT,
+				  first.text, ec_why_text(&second, r));
+	}
+	places->swapped = false;
+	return 0;
+}
+
+/* Back to where all began. Not if the old home cannot be put back: then the vault is the home. */
+static void undo(const struct ec_import *import, struct places *places, struct ec_why *why)
+{
+	if (places->swapped && swap_back(places, why) < 0)
+		return;
+	ec_placeholder_discard(&places->placeholder);
+	if (places->copied)
+		with_vault(import, places, remove_work, NULL, NULL);
 }
 
 int ec_import_run(const struct ec_import *import, struct ec_why *why)
 {
 	_cleanup_(places_done) struct places places = {
-		.base = -1, .home_parent = -1, .home = -1,
+		.base = -1, .home_parent = -1, .home = -1, .import = import,
 	};
 	int r;
 
@@ -399,10 +555,14 @@ int ec_import_run(const struct ec_import *import, struct ec_why *why)
 		tell(import, "putting the closed home in place");
 		r = swap(&places, why);
 	}
+	if (r == 0 && import->open)
+		r = import->open(import->userdata, why);
 	if (r < 0) {
-		ec_placeholder_discard(&places.placeholder);
-		if (places.copied)
-			with_vault(import, &places, remove_work, NULL, NULL);
+		undo(import, &places, why);
+		return r;
 	}
-	return r;
+	if (places.home >= 0)
+		/* Fails, rightly, unless the old home was empty. */
+		ec_placeholder_drop_empty(&places.placeholder);
+	return 0;
 }

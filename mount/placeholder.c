@@ -184,6 +184,20 @@ int ec_placeholder_swap(const struct ec_placeholder *ph, ino_t old_home, struct 
 	return 0;
 }
 
+int ec_placeholder_swap_back(const struct ec_placeholder *ph, ino_t old_home, struct ec_why *why)
+{
+	int r = -ESTALE;
+
+	if (is_directory(ph->home_parent_fd, ph->home_name, ph->ino) &&
+	    is_directory(ph->base_fd, KEPT, old_home))
+		r = exchange(ph);
+	if (r == 0)
+		r = sync_both(ph);
+	if (r < 0)
+		return ec_why_set(why, r, "%s cannot be put back: %s", KEPT, strerror(-r));
+	return 0;
+}
+
 int ec_placeholder_move(const struct ec_placeholder *ph, struct ec_why *why)
 {
 	if (renameat2(ph->base_fd, KEPT, ph->home_parent_fd, ph->home_name, RENAME_NOREPLACE) < 0)
@@ -193,6 +207,17 @@ int ec_placeholder_move(const struct ec_placeholder *ph, struct ec_why *why)
 		renameat2(ph->home_parent_fd, ph->home_name, ph->base_fd, KEPT, RENAME_NOREPLACE);
 		return ec_why_set(why, -ESTALE, "%s was replaced by something else meanwhile", KEPT);
 	}
+	return sync_both(ph);
+}
+
+int ec_placeholder_move_back(const struct ec_placeholder *ph, struct ec_why *why)
+{
+	if (!is_directory(ph->home_parent_fd, ph->home_name, ph->ino))
+		return ec_why_set(why, -ESTALE, "%s was replaced by something else meanwhile",
+				  ph->home_name);
+	if (renameat2(ph->home_parent_fd, ph->home_name, ph->base_fd, KEPT, RENAME_NOREPLACE) < 0)
+		return ec_why_set(why, -errno, "%s cannot be removed again: %s", ph->home_name,
+				  strerror(errno));
 	return sync_both(ph);
 }
 
@@ -221,6 +246,9 @@ int ec_placeholder_probe(const struct ec_placeholder *ph, struct ec_why *why)
 		r = errno == EINVAL || errno == ENOSYS ? -EOPNOTSUPP : -errno;
 	for (i = 0; i < 2; i++)
 		unlinkat(dir, names[i], AT_REMOVEDIR);
+	if (r == -EOPNOTSUPP)
+		return ec_why_set(why, r, "the filesystem of %s cannot exchange two directories in one step (RENAME_EXCHANGE), so no home on it can be closed safely",
+				  ph->home_name);
 	if (r < 0)
 		return ec_why_set(why, r, "the home cannot be exchanged with a directory beside it: %s",
 				  strerror(-r));

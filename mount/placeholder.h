@@ -33,8 +33,12 @@ int ec_placeholder_discard(const struct ec_placeholder *ph);
 /* One rename: exchanges the closed home and the old one. 0, -ESTALE if either is not the directory
  * that it was: then the old home is where it was. */
 int ec_placeholder_swap(const struct ec_placeholder *ph, ino_t old_home, struct ec_why *why);
+/* Undoes swap: the old home stands in its place again. -ESTALE if either was replaced. */
+int ec_placeholder_swap_back(const struct ec_placeholder *ph, ino_t old_home, struct ec_why *why);
 /* Where there is no home at all: moves the closed home into place. */
 int ec_placeholder_move(const struct ec_placeholder *ph, struct ec_why *why);
+/* Undoes move. */
+int ec_placeholder_move_back(const struct ec_placeholder *ph, struct ec_why *why);
 /* Removes the kept old home if it is an empty directory. */
 int ec_placeholder_drop_empty(const struct ec_placeholder *ph);
 

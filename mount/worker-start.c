@@ -41,16 +41,6 @@ static void catch_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-static bool import_cancelled(void *userdata)
-{
-	return terminated;
-}
-
-static void import_progress(void *userdata, const char *text)
-{
-	ec_broker_progress(userdata, text);
-}
-
 static struct ec_unmount_request request_from_state(const struct ec_mount_state *state)
 {
 	return (struct ec_unmount_request){
@@ -158,17 +148,68 @@ static int write_state(const char *id, const struct ec_plan *plan,
 	return ec_why_set(why, r, "%s: %s", EC_MOUNT_STATE_DIRECTORY, strerror(-r));
 }
 
-static int import_home(const char *id, const struct ec_plan *plan, const struct ec_key_set *keys,
-		       struct ec_broker *broker, struct ec_why *why)
+static int open_vault(const char *id, const struct ec_plan *plan, const struct ec_key_set *keys,
+		      struct ec_mounted *ret, struct ec_why *why)
 {
+	int r = mount_plan(id, plan, keys, ret, why);
+
+	return r < 0 ? r : write_state(id, plan, ret, why);
+}
+
+/* What the steps of an import want to know or say. */
+struct importing {
+	const char *id;
+	const struct ec_plan *plan;
+	const struct ec_key_set *keys;
+	struct ec_broker *broker;
+	struct ec_mounted *mounted;
+};
+
+static bool import_cancelled(void *userdata)
+{
+	return terminated;
+}
+
+static void import_progress(void *userdata, const char *text)
+{
+	const struct importing *importing = userdata;
+
+	ec_broker_progress(importing->broker, text);
+}
+
+static void import_lost(void *userdata, const char *text)
+{
+	const struct importing *importing = userdata;
+
+	ec_broker_progress(importing->broker, text);
+	ec_log(LOG_WARNING, EC_LOG_FIELDS(.vault = importing->id, .operation = "import"),
+	       "%s: %s", importing->id, text);
+}
+
+static int import_open(void *userdata, struct ec_why *why)
+{
+	const struct importing *importing = userdata;
+
+	return open_vault(importing->id, importing->plan, importing->keys, importing->mounted,
+			  why);
+}
+
+static int import_home(const char *id, const struct ec_plan *plan, const struct ec_key_set *keys,
+		       struct ec_broker *broker, struct ec_mounted *ret, struct ec_why *why)
+{
+	struct importing importing = {
+		.id = id, .plan = plan, .keys = keys, .broker = broker, .mounted = ret,
+	};
 	const struct ec_import import = {
 		.id = id,
 		.plan = plan,
 		.keys = keys,
 		.staging = EC_IMPORT_STAGING,
 		.progress = import_progress,
+		.lost = import_lost,
 		.cancelled = import_cancelled,
-		.userdata = broker,
+		.open = import_open,
+		.userdata = &importing,
 	};
 
 	return ec_import_run(&import, why);
@@ -210,12 +251,8 @@ static int start(const char *id, struct ec_broker *broker, struct ec_mounted *re
 		return r;
 	ec_import_clean_up(EC_IMPORT_STAGING, id);
 	if (plan.import)
-		r = import_home(id, &plan, &keys, broker, why);
-	if (r == 0)
-		r = mount_plan(id, &plan, &keys, ret, why);
-	if (r == 0)
-		r = write_state(id, &plan, ret, why);
-	return r;
+		return import_home(id, &plan, &keys, broker, ret, why);
+	return open_vault(id, &plan, &keys, ret, why);
 }
 
 static void report_mounted(const char *id, struct ec_broker *broker, const char *engine)

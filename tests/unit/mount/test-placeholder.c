@@ -83,6 +83,40 @@ static void test_steps(void **state)
 	done(&place);
 }
 
+/* The way back leaves all as it was; and it is not taken over something else. */
+static void test_back(void **state)
+{
+	struct place place = fresh(FULL);
+
+	assert_int_equal(ec_placeholder_prepare(&place.ph, NULL), 0);
+	assert_int_equal(ec_placeholder_swap_back(&place.ph, place.home_ino, NULL), -ESTALE);
+	assert_int_equal(ec_placeholder_swap(&place.ph, place.home_ino, NULL), 0);
+	assert_int_equal(ec_placeholder_swap_back(&place.ph, place.home_ino, NULL), 0);
+	assert_old_home_in_place();
+	assert_closed(KEPT);
+	assert_int_equal(ec_placeholder_swap(&place.ph, place.home_ino, NULL), 0);
+	sh("mv " KEPT " aside; mkdir " KEPT);
+	assert_int_equal(ec_placeholder_swap_back(&place.ph, place.home_ino, NULL), -ESTALE);
+	assert_closed("homes/dora");
+	sh("rmdir " KEPT "; mv aside " KEPT);
+	assert_int_equal(ec_placeholder_swap_back(&place.ph, place.home_ino, NULL), 0);
+	assert_int_equal(ec_placeholder_discard(&place.ph), 0);
+	assert_old_home_in_place();
+	done(&place);
+
+	place = fresh("true");
+	assert_int_equal(ec_placeholder_prepare(&place.ph, NULL), 0);
+	assert_int_equal(ec_placeholder_move(&place.ph, NULL), 0);
+	assert_int_equal(ec_placeholder_move_back(&place.ph, NULL), 0);
+	assert_closed(KEPT);
+	sh("mkdir homes/dora");
+	assert_int_equal(ec_placeholder_move_back(&place.ph, NULL), -ESTALE);
+	sh("rmdir homes/dora");
+	assert_int_equal(ec_placeholder_discard(&place.ph), 0);
+	sh("test ! -e homes/dora && test ! -e " KEPT);
+	done(&place);
+}
+
 static void test_interrupted(void **state)
 {
 	static const char *const leftovers[] = {
@@ -213,6 +247,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_back),
 		cmocka_unit_test(test_interrupted),
 		cmocka_unit_test(test_kept_files),
 		cmocka_unit_test(test_replaced_home),
