@@ -544,7 +544,9 @@ static int settle_growth(struct inode *inode, struct file *file, u64 size, bool 
 	loff_t from = round_down(ei->stored_size, ECFMT_EXTENT_LEN);
 	int err;
 
-	err = filemap_write_and_wait_range(inode->i_mapping, from, size - 1);
+	/* An error that was met before is for who closes or syncs the file: it stays. */
+	err = filemap_fdatawrite_range(inode->i_mapping, from, size - 1);
+	filemap_fdatawait_range_keep_errors(inode->i_mapping, from, size - 1);
 	if (err || !ordered)
 		return err;
 	return filemap_write_and_wait_range(file->f_mapping, ei->header_len + from, LLONG_MAX);
