@@ -267,6 +267,7 @@ struct writeback {
 	struct file *file;
 	struct ecfs_batch *batch;
 	struct skcipher_request *req;	/* NULL until the first folio needs it */
+	bool for_sync;			/* of the whole filesystem */
 	int err;			/* the first one */
 };
 
@@ -282,12 +283,17 @@ static bool is_grower(const struct ecfs_inode *ei)
 	return READ_ONCE(ei->grower) == current;
 }
 
-/* A growth that finds no room is undone and told to its caller: no fsync() need hear of it. */
+/*
+ * What stays dirty is not lost: whoever syncs the file next tries again and meets the error. Only
+ * syncfs() has no other way to hear of it than the superblock.
+ */
 static void note_error(struct writeback *wb, int err)
 {
 	wb->err = wb->err ?: err;
-	if (!may_pass(err) || !is_grower(ecfs_i(wb->inode)))
+	if (!may_pass(err))
 		mapping_set_error(wb->inode->i_mapping, err);
+	else if (wb->for_sync)
+		errseq_set(&wb->inode->i_sb->s_wb_err, err);
 }
 
 /* The grower has written up to @end, or as far as the lower file goes. */
@@ -322,6 +328,8 @@ static int flush_batch(struct writeback *wb)
 			       !err && is_raw(ei));
 	if (err)
 		note_error(wb, err);
+	if (err && may_pass(err))
+		atomic_inc(&ei->put_back);
 	for (i = 0; i < batch->n; i++) {
 		/* Under writeback a truncation waits for us: the folio is still the file's. */
 		if (err && may_pass(err))
@@ -443,7 +451,7 @@ static int writepages(struct address_space *mapping, struct writeback_control *w
 {
 	struct inode *inode = mapping->host;
 	struct ecfs_sb *sbi = ecfs_sb(inode->i_sb);
-	struct writeback wb = { .inode = inode };
+	struct writeback wb = { .inode = inode, .for_sync = wbc->for_sync };
 	const struct cred *old = NULL;
 	unsigned int nofs, throttle;
 	int err;

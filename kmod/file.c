@@ -257,13 +257,17 @@ static int file_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	struct inode *inode = file_inode(file);
 	const struct cred *old = override_creds(ecfs_sb(inode->i_sb)->cred);
 	struct file *lower;
-	int err, lower_err;
+	int err, lower_err, put_back;
 
 	/* To the lower file its xattr is no data, but to us the size stands there. */
 	if (ecfs_i(inode)->place == ECFMT_PLACE_XATTR)
 		datasync = 0;
 
-	err = file_write_and_wait_range(file, start, end);
+	/* What others had under writeback may have failed and be dirty again: now it is our turn. */
+	do {
+		put_back = atomic_read(&ecfs_i(inode)->put_back);
+		err = file_write_and_wait_range(file, start, end);
+	} while (!err && atomic_read(&ecfs_i(inode)->put_back) != put_back);
 	lower_err = ecfs_meta_store(inode, true);
 	lower = ecfs_lower_file(ecfs_i(inode));
 	if (lower) {

@@ -141,6 +141,7 @@ struct ecfs_inode {
 	 */
 	loff_t backed;
 	struct task_struct *grower;	/* who is in ecfs_back(); or NULL */
+	atomic_t put_back;		/* times that writeback failed and left folios dirty */
 
 	spinlock_t file_lock;		/* guards the pointer lower_file */
 	struct file *lower_file;
