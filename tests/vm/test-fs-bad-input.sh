@@ -162,10 +162,15 @@ short_lower() {
 		grep -q 'Input/output error' /run/short.err || { cat /run/short.err; umount /upper; return 1; }
 		cmp -n "$(stat -c %s /run/short)" /run/short /upper/whole || { umount /upper; return 1; }
 	done
-	# and it can be written again: the missing extent whole, which needs nothing read
-	_size=$(stat -c %s /upper/short)
-	head -c 4096 /dev/zero | dd of=/upper/short bs=4096 seek=$(((_size - 1) / 4096)) conv=notrunc status=none
-	umount /upper
+	# it can be written again, but not from behind the gap: that would leave a hole below
+	_status=0
+	if head -c 4096 /dev/zero | dd of=/upper/short bs=4096 seek=16 conv=notrunc status=none; then
+		echo "written behind the gap"
+		_status=1
+	fi
+	head -c 8192 /dev/zero | dd of=/upper/short bs=8k seek=61440 oflag=seek_bytes iflag=fullblock conv=notrunc status=none &&
+		cat /upper/short >/dev/null || _status=1
+	umount /upper && return $_status
 }
 
 # Only what is no encrypted file passes through; one whose key is missing is not for writing over.
@@ -355,12 +360,13 @@ part_refused() {
 
 # --- lower filesystems that fail while in use
 
+# small_lower SIZE [PERCENT_FOR_ROOT]
 small_lower() {
 	umount /small 2>/dev/null
 	mkdir -p /small
 	rm -f /lower/small.img
 	truncate -s "$1" /lower/small.img
-	mkfs.ext4 -q -F -m 0 -O ^has_journal /lower/small.img && mount -o loop /lower/small.img /small && mkdir /small/cipher
+	mkfs.ext4 -q -F -m "${2-0}" -O ^has_journal /lower/small.img && mount -o loop /lower/small.img /small && mkdir /small/cipher
 }
 
 # What fsync() said was written is there afterwards, whatever came after it.
@@ -452,6 +458,18 @@ turned_read_only() {
 	[ -z "$_fault" ]
 }
 
+# room CHECK [PERCENT_FOR_ROOT [MORE_OPTIONS]]: one check of the program, on a small filesystem
+room() {
+	small_lower 40M "${2-0}" || return 1
+	chmod 777 /small/cipher
+	fs_case aes128
+	case_options=$case_options${3-}
+	fs_mount "$type" /small/cipher /upper || return 1
+	timeout 120 "$bin/room" "$1" /upper /small/cipher
+	_status=$?
+	umount /upper && umount /small && return $_status
+}
+
 # The disk goes away under dirty data: fsync says so, once told, and unmounting works.
 disk_gone() {
 	umount /small 2>/dev/null
@@ -489,6 +507,10 @@ disk_gone() {
 part_failing() {
 	check "lower full: nothing synced is lost, header" full aes128 && said
 	check "lower full: nothing synced is lost, xattr" full aes128-xattr && said
+	check "lower full: what write() counts is below" room growth-under-flusher && said
+	check "lower full: root's reserve is kept" room reserve-kept 25 && said
+	check "lower full: truncation keeps dirty data" room truncation-keeps-dirty 0 ,ecryptfs_passthrough
+	check "lower full: an error that was cured" room cured-error 0 ,ecryptfs_passthrough
 	check "lower turned read-only" turned_read_only
 	check "lower disk gone: fsync says so" disk_gone && said
 }
