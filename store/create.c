@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -78,17 +77,58 @@ static bool exists(int dir_fd, const char *name)
 	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/*
+ * One that the worker had not given to the user yet when it was interrupted: root's, closed to
+ * everybody else, so that all that is in it is the worker's. Nobody's home ever looked like that.
+ */
+static bool is_half_filled(int dir_fd)
+{
+	static const char *const names[] = { ST_README_NAME, NULL };
+	struct stat st;
+	bool empty;
+
+	return fstat(dir_fd, &st) == 0 && st.st_uid == 0 && !(st.st_mode & 077) &&
+	       st_dir_is_empty(dir_fd, names, &empty) == 0 && empty;
+}
+
+static int empty_placeholder(int dir_fd)
+{
+	if (fchmod(dir_fd, 0700) < 0 ||
+	    (unlinkat(dir_fd, ST_README_NAME, 0) < 0 && errno != ENOENT))
+		return -errno;
+	return 0;
+}
+
+/* As the user. Only what the descriptor holds is touched as root: the name is the user's. */
+static int empty_half_filled(const struct st_home *home, int user_fd)
+{
+	_cleanup_close_ int fd = -1;
+	struct st_problem ignored;
+	int r = 0;
+
+	st_become_root();
+	if (st_open_owned_dir(user_fd, ST_KEPT_DIR, 0, &fd, &ignored) >= 0 && is_half_filled(fd))
+		r = empty_placeholder(fd);
+	st_become(home->uid, home->gid);
+	return r;
+}
+
 /* As the user. The closed home that was to take the place of the present one, but never did. */
 static int remove_placeholder(const struct st_home *home, int user_fd)
 {
 	_cleanup_close_ int fd = -1;
 	struct st_problem ignored;
+	int r;
 
-	if (st_open_owned_dir(user_fd, ST_KEPT_DIR, home->uid, &fd, &ignored) < 0 ||
-	    !st_dir_is_placeholder(fd, home->uid))
-		return 0;
-	if (fchmod(fd, 0700) < 0 || (unlinkat(fd, ST_README_NAME, 0) < 0 && errno != ENOENT) ||
-	    unlinkat(user_fd, ST_KEPT_DIR, AT_REMOVEDIR) < 0)
+	if (st_open_owned_dir(user_fd, ST_KEPT_DIR, home->uid, &fd, &ignored) < 0)
+		r = empty_half_filled(home, user_fd);
+	else
+		r = st_dir_is_placeholder(fd, home->uid) ? empty_placeholder(fd) : 0;
+	if (r < 0)
+		return r;
+	/* One with files in it is no placeholder, and check_free() says so. */
+	if (unlinkat(user_fd, ST_KEPT_DIR, AT_REMOVEDIR) < 0 && errno != ENOENT &&
+	    errno != ENOTEMPTY && errno != ENOTDIR)
 		return -errno;
 	return 0;
 }
@@ -152,7 +192,7 @@ static int make_vault(int user_fd, const json_t *document, struct st_problem *pr
 	r = st_open_dir(user_fd, ST_VAULT_DIR, &fd, problem);
 	if (r < 0)
 		return r;
-	r = st_document_write(fd, document, true, problem);
+	r = st_document_write_first(fd, document, problem);
 	if (r >= 0 && fsync(user_fd) < 0)
 		r = st_fail_errno(problem, -errno, "cannot sync", ST_BASE_DIR);
 	return r;
@@ -239,6 +279,24 @@ int st_create_home(const json_t *request, json_t **ret_reply, struct st_problem 
 	return *ret_reply ? 0 : -ENOMEM;
 }
 
+/* As the user. The document that has the recovery slot, too, in the place of the one without it. */
+static int write_final(const struct st_home *home, int user_fd, const json_t *document,
+		       struct st_problem *problem)
+{
+	_cleanup_close_ int fd = -1;
+	bool from_backup;
+	int r;
+
+	r = st_open_owned_dir(user_fd, ST_VAULT_DIR, home->uid, &fd, problem);
+	if (r >= 0)
+		r = st_lock_dir(fd, problem);
+	if (r >= 0)
+		r = st_document_check_present(fd, home->uid, document,
+					      ec_vault_document_serial(document), &from_backup,
+					      problem);
+	return r < 0 ? r : st_document_write_first(fd, document, problem);
+}
+
 /*
  * The last step of a creation: the worker has put the old home aside and mounted the new one.
  * From here on a login opens the vault.
@@ -247,12 +305,18 @@ int st_commit_home(const json_t *request, json_t **ret_reply, struct st_problem 
 {
 	_cleanup_home_ struct st_home home = ST_HOME_NULL;
 	_cleanup_close_ int base_fd = -1, user_fd = -1;
+	const json_t *document = NULL;
 	const char *user;
 	int r;
 
 	r = st_get_string(request, "user", &user, problem);
 	if (r < 0)
 		return r;
+	if (json_object_get(request, "document")) {
+		r = st_get_document(request, &document, problem);
+		if (r < 0)
+			return r;
+	}
 	r = st_home_find(&home, user, NULL, problem);
 	if (r < 0)
 		return r;
@@ -260,6 +324,9 @@ int st_commit_home(const json_t *request, json_t **ret_reply, struct st_problem 
 	if (r < 0)
 		return r;
 	st_become(home.uid, home.gid);
+	r = document ? write_final(&home, user_fd, document, problem) : 0;
+	if (r < 0)
+		return r;
 	if (unlinkat(user_fd, ST_CREATING_FILE, 0) < 0 && errno != ENOENT)
 		return st_fail_errno(problem, -errno, "cannot remove", ST_CREATING_FILE);
 	if (fsync(user_fd) < 0)
@@ -329,11 +396,7 @@ int st_create_directory(const json_t *request, json_t **ret_reply, struct st_pro
 	if (!strcmp(lower, "/") || !strcmp(mount_point, "/"))
 		return st_fail(problem, -EINVAL, "\"/\" can be neither");
 
-	if (owner) {
-		const struct passwd *pw = getpwuid(owner);
-
-		st_become(owner, pw ? pw->pw_gid : (gid_t)owner);
-	}
+	st_become_owner(owner);
 	if (strcmp(lower, mount_point)) {
 		r = check_mount_point(mount_point, owner, problem);
 		if (r < 0)
@@ -351,7 +414,7 @@ int st_create_directory(const json_t *request, json_t **ret_reply, struct st_pro
 	if (!empty)
 		return st_fail(problem, -EEXIST, "%s is not empty; a vault begins in an empty "
 			       "directory", lower);
-	r = st_document_write(fd, document, true, problem);
+	r = st_document_write_first(fd, document, problem);
 	if (r < 0) {
 		if (made)
 			(void)rmdir(lower);
@@ -361,6 +424,7 @@ int st_create_directory(const json_t *request, json_t **ret_reply, struct st_pro
 	return *ret_reply ? 0 : -ENOMEM;
 }
 
+/* 1 if it is complete by now, and stays. */
 static int remove_created_home(const char *user, struct st_problem *problem)
 {
 	_cleanup_home_ struct st_home home = ST_HOME_NULL;
@@ -375,7 +439,7 @@ static int remove_created_home(const char *user, struct st_problem *problem)
 		return r == -ENOENT ? 0 : r;
 	st_become(home.uid, home.gid);
 	if (exists(user_fd, ST_VAULT_DIR) && !st_home_is_unfinished(&home, user_fd))
-		return st_fail(problem, -EBUSY, "the home of %s is complete, it stays", home.user);
+		return 1;
 	r = remove_unfinished(&home, user_fd, problem);
 	st_become_root();
 	if (r < 0)
@@ -388,26 +452,21 @@ static int remove_created_home(const char *user, struct st_problem *problem)
 static int remove_created_directory(const json_t *request, struct st_problem *problem)
 {
 	_cleanup_close_ int fd = -1;
-	const char *lower;
 	bool empty;
 	uid_t owner;
 	int r;
 
-	if ((r = st_get_path(request, "lower", &lower, problem)) < 0 ||
-	    (r = st_get_uid(request, "owner", &owner, problem)) < 0)
-		return r;
-	st_become(owner, (gid_t)owner);
-	r = st_open_owned_dir(AT_FDCWD, lower, owner, &fd, problem);
+	r = st_open_lower(request, &owner, &fd, problem);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	r = st_dir_is_empty(fd, vault_names, &empty);
 	if (r < 0)
 		return r;
 	if (!empty)
-		return st_fail(problem, -EBUSY, "%s holds files by now, it stays", lower);
+		return st_fail(problem, -EBUSY, "the directory holds files by now, it stays");
 	if ((unlinkat(fd, EC_VAULT_DOCUMENT_NAME, 0) < 0 && errno != ENOENT) ||
 	    (unlinkat(fd, EC_VAULT_DOCUMENT_BACKUP_NAME, 0) < 0 && errno != ENOENT))
-		return st_fail_errno(problem, -errno, "cannot empty", lower);
+		return st_fail_errno(problem, -errno, "cannot empty", "the directory");
 	return 0;
 }
 
@@ -420,6 +479,6 @@ int st_remove_created(const json_t *request, json_t **ret_reply, struct st_probl
 	    remove_created_directory(request, problem);
 	if (r < 0)
 		return r;
-	*ret_reply = json_object();
+	*ret_reply = json_pack("{s:b}", "complete", r);
 	return *ret_reply ? 0 : -ENOMEM;
 }

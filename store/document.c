@@ -27,6 +27,12 @@ static int read_one(int lower_fd, const char *name, uid_t owner, json_t **ret_do
 	return 0;
 }
 
+/* Not a later version of the format, which is whole, nor a lack of memory. */
+static bool is_damage(int r)
+{
+	return r == -ENOENT || r == -EBADMSG || r == -ELOOP || r == -EACCES || r == -EIO;
+}
+
 /**
  * st_document_read() - the vault document of a lower directory
  * @lower_fd:		the directory
@@ -47,15 +53,15 @@ int st_document_read(int lower_fd, uid_t owner, json_t **ret_document, bool *ret
 	int r;
 
 	r = read_one(lower_fd, EC_VAULT_DOCUMENT_NAME, owner, ret_document, problem);
-	*ret_from_backup = r == -ENOENT || r == -EBADMSG || r == -ELOOP;
+	*ret_from_backup = is_damage(r);
 	if (*ret_from_backup &&
 	    read_one(lower_fd, EC_VAULT_DOCUMENT_BACKUP_NAME, owner, ret_document, &ignored) >= 0)
 		return 0;
 	return r;
 }
 
-int st_document_write(int lower_fd, const json_t *document, bool keep_present,
-		      struct st_problem *problem)
+static int write_as(int lower_fd, const char *name, const char *backup_name,
+		    const json_t *document, struct st_problem *problem)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t len;
@@ -64,21 +70,35 @@ int st_document_write(int lower_fd, const json_t *document, bool keep_present,
 	r = ec_vault_document_format(document, true, &text, &len);
 	if (r < 0)
 		return st_fail(problem, r, "the vault document is too long");
-	return st_replace_file(lower_fd, EC_VAULT_DOCUMENT_NAME,
-			       keep_present ? EC_VAULT_DOCUMENT_BACKUP_NAME : NULL, text, len,
-			       problem);
+	return st_replace_file(lower_fd, name, backup_name, text, len, problem);
 }
 
-/* The primary group, for what is created; any group would do for what is read. */
-static gid_t group_of(uid_t uid)
-{
-	const struct passwd *pw = getpwuid(uid);
-
-	return pw ? pw->pw_gid : (gid_t)uid;
-}
-
-static int open_lower(const json_t *request, uid_t *ret_owner, int *ret_fd,
+int st_document_write(int lower_fd, const json_t *document, bool keep_present,
 		      struct st_problem *problem)
+{
+	return write_as(lower_fd, EC_VAULT_DOCUMENT_NAME,
+			keep_present ? EC_VAULT_DOCUMENT_BACKUP_NAME : NULL, document, problem);
+}
+
+int st_document_write_first(int lower_fd, const json_t *document, struct st_problem *problem)
+{
+	int r;
+
+	r = write_as(lower_fd, EC_VAULT_DOCUMENT_NAME, NULL, document, problem);
+	return r < 0 ? r : write_as(lower_fd, EC_VAULT_DOCUMENT_BACKUP_NAME, NULL, document,
+				    problem);
+}
+
+void st_become_owner(uid_t owner)
+{
+	const struct passwd *pw = getpwuid(owner);
+
+	/* Where the user database does not know him, what he makes has a group of its own. */
+	st_become(owner, pw ? pw->pw_gid : (gid_t)owner);
+}
+
+int st_open_lower(const json_t *request, uid_t *ret_owner, int *ret_fd,
+		  struct st_problem *problem)
 {
 	const char *lower;
 	uid_t owner;
@@ -90,8 +110,11 @@ static int open_lower(const json_t *request, uid_t *ret_owner, int *ret_fd,
 	r = st_get_uid(request, "owner", &owner, problem);
 	if (r < 0)
 		return r;
-	st_become(owner, group_of(owner));
+	st_become_owner(owner);
 	r = st_open_owned_dir(AT_FDCWD, lower, owner, ret_fd, problem);
+	if (r == -ENOENT)
+		return st_fail(problem, r, "%s is not there: removed, renamed, or on a disk that "
+			       "is not mounted", lower);
 	if (r < 0)
 		return r;
 	*ret_owner = owner;
@@ -106,19 +129,23 @@ int st_read(const json_t *request, json_t **ret_reply, struct st_problem *proble
 	uid_t owner;
 	int r;
 
-	r = open_lower(request, &owner, &fd, problem);
+	r = st_open_lower(request, &owner, &fd, problem);
 	if (r < 0)
 		return r;
-	r = st_document_read(fd, owner, &document, &from_backup, problem);
+	if (json_is_true(json_object_get(request, "backup"))) {
+		from_backup = true;
+		r = read_one(fd, EC_VAULT_DOCUMENT_BACKUP_NAME, owner, &document, problem);
+	} else {
+		r = st_document_read(fd, owner, &document, &from_backup, problem);
+	}
 	if (r < 0)
 		return r;
 	*ret_reply = json_pack("{s:o, s:b}", "document", document, "from_backup", from_backup);
 	return *ret_reply ? 0 : -ENOMEM;
 }
 
-/* Somebody else's change must not be lost: serial and vault are the ones that were read. */
-static int check_present(int fd, uid_t owner, const json_t *next, json_int_t expect_serial,
-			 bool *ret_from_backup, struct st_problem *problem)
+int st_document_check_present(int fd, uid_t owner, const json_t *next, json_int_t expect_serial,
+			      bool *ret_from_backup, struct st_problem *problem)
 {
 	json_t *present;
 	int r;
@@ -149,14 +176,14 @@ int st_write(const json_t *request, json_t **ret_reply, struct st_problem *probl
 	r = st_get_document(request, &document, problem);
 	if (r < 0)
 		return r;
-	r = open_lower(request, &owner, &fd, problem);
+	r = st_open_lower(request, &owner, &fd, problem);
 	if (r < 0)
 		return r;
 	r = st_lock_dir(fd, problem);
 	if (r < 0)
 		return r;
-	r = check_present(fd, owner, document, json_integer_value(expect),
-			  &from_backup, problem);
+	r = st_document_check_present(fd, owner, document, json_integer_value(expect),
+				      &from_backup, problem);
 	if (r < 0)
 		return r;
 	/* A damaged document must not take the place of the backup that still opens. */

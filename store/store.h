@@ -62,6 +62,16 @@ int st_document_read(int lower_fd, uid_t owner, json_t **ret_document, bool *ret
 /* keep_present: whether the document that stands there becomes the backup. */
 int st_document_write(int lower_fd, const json_t *document, bool keep_present,
 		      struct st_problem *problem);
+/* Of a new vault: the backup is the same, as there is none before it. */
+int st_document_write_first(int lower_fd, const json_t *document, struct st_problem *problem);
+/* Somebody else's change must not be lost: -EBUSY unless serial and vault are as expected. */
+int st_document_check_present(int fd, uid_t owner, const json_t *next, json_int_t expect_serial,
+			      bool *ret_from_backup, struct st_problem *problem);
+/* "lower" and "owner" of a request: becomes the owner and opens it. */
+int st_open_lower(const json_t *request, uid_t *ret_owner, int *ret_fd,
+		  struct st_problem *problem);
+/* With the primary group, for what is created; any group would do for what is read. */
+void st_become_owner(uid_t owner);
 
 /* legacy.c */
 int st_legacy_read(const struct st_home *home, int config_fd, const char *lower, bool is_home,
