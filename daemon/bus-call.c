@@ -103,15 +103,22 @@ bool ecd_call_is_normal_path(const char *path)
 	return true;
 }
 
-/* Frees the operation with everything it waits for. */
+/*
+ * Frees the operation with everything it waits for, if it may. Not 0: sd-bus would put the track
+ * back into its queue and call this again at once, for ever, and do nothing else.
+ */
 static int on_sender_gone(sd_bus_track *track, void *userdata)
 {
 	struct ecd_operation *operation = userdata;
 
-	if (operation->running && !operation->flow->may_cancel(operation))
-		return 0;
+	if (operation->running && !operation->flow->may_cancel(operation)) {
+		operation->abandoned = true;
+		if (operation->flow->abandon)
+			operation->flow->abandon(operation);
+		return 1;
+	}
 	ecd_operation_fail_text(operation, -ECANCELED, "the caller is gone");
-	return 0;
+	return 1;
 }
 
 static void on_done(struct ecd_operation *operation, void *userdata)

@@ -136,4 +136,4 @@ static bool may_cancel(const struct ecd_operation *operation)
 	return !operation->document && !operation->login;
 }
 
-const struct ecd_flow ecd_flow_change = { start, may_cancel };
+const struct ecd_flow ecd_flow_change = { .start = start, .may_cancel = may_cancel };

@@ -185,4 +185,4 @@ static bool may_cancel(const struct ecd_operation *operation)
 	return false;
 }
 
-const struct ecd_flow ecd_flow_lock = { start, may_cancel };
+const struct ecd_flow ecd_flow_lock = { .start = start, .may_cancel = may_cancel };

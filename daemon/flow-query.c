@@ -176,4 +176,4 @@ static bool may_cancel(const struct ecd_operation *operation)
 	return true;
 }
 
-const struct ecd_flow ecd_flow_query = { start, may_cancel };
+const struct ecd_flow ecd_flow_query = { .start = start, .may_cancel = may_cancel };

@@ -187,4 +187,4 @@ static bool may_cancel(const struct ecd_operation *operation)
 	return !operation->job && !operation->login;
 }
 
-const struct ecd_flow ecd_flow_unlock = { start, may_cancel };
+const struct ecd_flow ecd_flow_unlock = { .start = start, .may_cancel = may_cancel };

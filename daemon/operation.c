@@ -94,11 +94,13 @@ void ecd_operation_free(struct ecd_operation *operation)
 	sd_bus_track_unref(operation->track);
 	sd_bus_message_unref(operation->message);
 	json_decref(operation->document);
+	json_decref(operation->first_document);
 	json_decref(operation->todo);
 	ec_closep(&operation->recovery_fd);
 	free(operation->mount_point);
 	free(operation->designator);
 	free(operation->kept);
+	free(operation->problem);
 	free(create->user);
 	free(create->lower);
 	free(create->mount_point);

@@ -82,10 +82,15 @@ struct ecd_operation {
 	int keys_fd;		/* sealed memfd on its way from helper to worker */
 	json_t *document;
 	json_t *todo;		/* query: what is still to be asked of the store */
+	bool mounting;		/* between ecd_mount_begin() and its end */
+	bool stopping;		/* mounting was given up, the worker has not ended yet */
 	bool planned;		/* the worker has come for the plan */
 	bool import_plan;	/* the plan says to copy the present home in */
 	bool retried;
 	bool undo;		/* create: what was made has to go again */
+	bool abandoned;		/* the caller is gone, and it went on */
+	json_t *first_document;	/* create: what is on disk until the last step */
+	bool recovery_sent;	/* create: the document with that slot went to the store */
 
 	/* result */
 	struct ecd_failure failure;	/* failure.r == 0: success */
@@ -93,6 +98,8 @@ struct ecd_operation {
 	char slot_type[32];
 	int recovery_fd;	/* sealed memfd, of a create */
 	char *kept;		/* create: where the old home is */
+	char *problem;		/* create: why the new home could not be opened, or NULL */
+	int problem_error;	/* negative errno */
 	struct ecd_vault *found;	/* query: resolved */
 	bool nothing;		/* login: there is nothing to open or change */
 
@@ -109,6 +116,8 @@ struct ecd_flow {
 	void (*start)(struct ecd_operation *operation);
 	/* May it be dropped when its caller is gone? */
 	bool (*may_cancel)(const struct ecd_operation *operation);
+	/* It may not, and is told. May end it. NULL: it goes on as if nothing had happened. */
+	void (*abandon)(struct ecd_operation *operation);
 };
 
 extern const struct ecd_flow ecd_flow_unlock;

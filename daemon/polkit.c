@@ -69,7 +69,7 @@ static void complete(struct ecd_polkit *polkit, int r)
 static int on_vanished(sd_bus_track *track, void *userdata)
 {
 	complete(userdata, -ECANCELED);
-	return 0;
+	return 1;
 }
 
 static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)
