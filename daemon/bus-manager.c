@@ -10,6 +10,7 @@
 #include "daemon/vault.h"
 #include "lib/bus-client.h"
 #include "lib/cleanup.h"
+#include "lib/error.h"
 #include "lib/log-ids.h"
 #include "lib/log.h"
 
@@ -281,6 +282,11 @@ static int append_created(sd_bus_message *reply, const struct ecd_operation *ope
 		r = sd_bus_message_open_container(reply, 'a', "{sv}");
 	if (r >= 0 && operation->kept)
 		r = sd_bus_message_append(reply, "{sv}", "kept", "s", operation->kept);
+	if (r >= 0 && operation->problem)
+		r = sd_bus_message_append(reply, "{sv}{sv}", "problem", "s", operation->problem,
+					  "problem_error", "s",
+					  ec_error_bus_name(operation->problem_error) +
+					  strlen(EC_ERROR_PREFIX));
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Create: keys and document by the key helper, directories by the store, and for a home the
- * worker copies in what it holds. Whatever fails, what was made is taken away again, and the
- * present home is as it was.
+ * worker copies in what it holds. Whatever fails until the worker has put the closed home in the
+ * place of the present one, what was made is taken away again, and the present home is as it was;
+ * so it is when the caller goes away. From there on the vault stays.
+ *
+ * The recovery slot comes with the last step, when its key is about to be sent: until then, and
+ * for ever if nobody waits for the reply any more, the document on disk has none. A slot whose
+ * key nobody got would look like a way back to files that are lost.
  */
 #include "daemon/flow.h"
 
@@ -25,6 +30,11 @@
 /* The broker remembers each for ever, and its memory is everybody's. */
 #define DIRECTORIES_MAX 256u
 
+static bool has_recovery(const struct ecd_operation *operation)
+{
+	return operation->first_document != operation->document;
+}
+
 static void created(struct ecd_operation *operation)
 {
 	const struct ecd_vault *vault = operation->vault;
@@ -33,12 +43,25 @@ static void created(struct ecd_operation *operation)
 				       .operation = "create", .peer_uid = operation->uid),
 	       "Vault %s (%s) was created, its files are in %s", vault->name, vault->id,
 	       vault->lower);
+	if (operation->problem)
+		ec_log(LOG_WARNING, EC_LOG_FIELDS(.message_id = EC_LOG_ID_MOUNT_FAILED,
+						  .vault = vault->id, .operation = "create",
+						  .error = operation->problem_error),
+		       "The new vault %s (%s) has a problem: %s", vault->name, vault->id,
+		       operation->problem);
+	if (operation->abandoned && has_recovery(operation))
+		ec_log(LOG_WARNING, EC_LOG_FIELDS(.vault = vault->id, .operation = "create",
+						  .peer_uid = operation->uid),
+		       "Vault %s (%s) has no recovery key: its caller was gone before it could be handed over, so the slot was left out",
+		       vault->name, vault->id);
 	ecd_operation_finish(operation);
 }
 
 /*
  * Undo
  */
+
+static void stays(struct ecd_operation *operation);
 
 static void end_failed(struct ecd_operation *operation)
 {
@@ -59,6 +82,11 @@ static void on_removed(void *userdata, const struct ecd_failure *failure,
 {
 	struct ecd_operation *operation = userdata;
 
+	if (!failure && operation->vault &&
+	    json_is_true(json_object_get(reply->body, "complete"))) {
+		stays(operation);
+		return;
+	}
 	if (failure)
 		ec_log_warning("what a failed creation left cannot be removed: %s; ignoring",
 			       failure->text);
@@ -102,36 +130,26 @@ static void fail_text(struct ecd_operation *operation, int r, const char *format
 }
 
 /*
- * Home: import, commit, close
+ * Home: import, close, commit
  */
 
-static void on_closed(void *userdata, int r, const char *text)
+static void commit(struct ecd_operation *operation, json_t *document);
+
+/* The caller is told so, and has no key that opens nothing. */
+static void lose_recovery(struct ecd_operation *operation, const struct ecd_failure *failure)
 {
-	struct ecd_operation *operation = userdata;
+	_cleanup_secret_ struct ec_secret none = EC_SECRET_NULL;
 
-	/* Open or not, the home is complete; the end of the user's first session closes it. */
-	ecd_vault_scan_mounts(operation->manager);
-	created(operation);
-}
-
-static int on_close_timeout(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct ecd_operation *operation = userdata;
-
-	ecd_job_free(operation->job);
-	created(operation);
-	return 0;
-}
-
-/* A home that was just made is closed, as after every logout: the next login opens it. */
-static void close_home(struct ecd_operation *operation)
-{
-	_cleanup_free_ char *unit = ecd_mount_unit(operation->vault);
-
-	if (!unit || ecd_job_start(operation->manager, &operation->job, "StopUnit", unit, on_closed,
-				   operation) < 0 ||
-	    ecd_operation_set_deadline(operation, STOP_TIMEOUT_US, on_close_timeout) < 0)
-		created(operation);
+	ec_closep(&operation->recovery_fd);
+	if (ec_secret_init(&none, 0) < 0 ||
+	    ec_secret_to_memfd(&none, &operation->recovery_fd) < 0)
+		ec_log_error("out of memory, the creation of a vault cannot be answered");
+	ecd_vault_set_document(operation->vault, operation->first_document);
+	free(operation->problem);
+	operation->problem_error = failure->r;
+	if (asprintf(&operation->problem, "its recovery key could not be stored: %s",
+		     failure->text) < 0)
+		operation->problem = NULL;
 }
 
 static void on_committed(void *userdata, const struct ecd_failure *failure,
@@ -139,29 +157,101 @@ static void on_committed(void *userdata, const struct ecd_failure *failure,
 {
 	struct ecd_operation *operation = userdata;
 
-	/* The files are in the vault and the old home is aside: nothing of that is undone. The
-	 * marker alone is left, which a login takes for what it is as the old home is aside. */
+	/* Nothing is undone now. A marker that is left is taken for what it is, as the old home is
+	 * aside. */
 	if (failure)
-		ec_log_warning("the marker of a creation cannot be removed: %s; ignoring",
-			       failure->text);
-	close_home(operation);
+		ec_log_warning("the last step of a creation failed: %s; ignoring", failure->text);
+	/* Gone in just this moment. */
+	if (operation->abandoned && operation->recovery_sent) {
+		commit(operation, operation->first_document);
+		return;
+	}
+	if (failure && operation->recovery_sent)
+		lose_recovery(operation, failure);
+	created(operation);
 }
 
+/* With what is to stand on disk; NULL: what stands there. */
+static void commit(struct ecd_operation *operation, json_t *document)
+{
+	json_t *body = json_pack("{s:s, s:s, s:O*}", "op", "commit-home", "user",
+				 operation->create.user, "document", document);
+
+	struct ecd_failure failure;
+
+	operation->recovery_sent = document && document != operation->first_document;
+	if (document)
+		ecd_vault_set_document(operation->vault, document);
+	if (ecd_store_ask(operation, body, on_committed) >= 0)
+		return;
+	ecd_fail(&failure, -ENOMEM, NULL, "out of memory");
+	if (operation->recovery_sent)
+		lose_recovery(operation, &failure);
+	created(operation);
+}
+
+static void finish_home(struct ecd_operation *operation)
+{
+	commit(operation, operation->abandoned || !has_recovery(operation) ? NULL :
+	       operation->document);
+}
+
+static void on_closed(void *userdata, int r, const char *text)
+{
+	struct ecd_operation *operation = userdata;
+
+	/* Open or not, the home is complete; the end of the user's first session closes it. */
+	operation->deadline = sd_event_source_disable_unref(operation->deadline);
+	ecd_vault_scan_mounts(operation->manager);
+	finish_home(operation);
+}
+
+static int on_close_timeout(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct ecd_operation *operation = userdata;
+
+	ecd_job_free(operation->job);
+	finish_home(operation);
+	return 0;
+}
+
+/* A home that was just made is closed, as after every logout: the next login opens it. */
 static void imported(struct ecd_operation *operation)
 {
-	int r;
+	_cleanup_free_ char *unit = ecd_mount_unit(operation->vault);
 
 	operation->failure = (struct ecd_failure){ 0 };
 	operation->undo = false;
-	r = ecd_store_ask(operation, json_pack("{s:s, s:s}", "op", "commit-home", "user",
-					       operation->create.user), on_committed);
-	if (r < 0)
-		close_home(operation);
+	operation->import_plan = false;
+	if (!unit || ecd_job_start(operation->manager, &operation->job, "StopUnit", unit, on_closed,
+				   operation) < 0 ||
+	    ecd_operation_set_deadline(operation, STOP_TIMEOUT_US, on_close_timeout) < 0)
+		finish_home(operation);
+}
+
+/*
+ * The worker failed after it had put the closed home in place: the files are in the vault, and
+ * the caller gets what belongs to it, the recovery key before all.
+ */
+static void stays(struct ecd_operation *operation)
+{
+	operation->problem_error = operation->failure.r;
+	if (asprintf(&operation->problem, "it could not be opened: %s", operation->failure.text) < 0)
+		operation->problem = NULL;
+	operation->failure = (struct ecd_failure){ 0 };
+	finish_home(operation);
 }
 
 static void import_failed(struct ecd_operation *operation)
 {
 	undo(operation);
+}
+
+static bool is_abandoned(struct ecd_operation *operation)
+{
+	if (operation->abandoned)
+		fail_text(operation, -ECANCELED, "the caller is gone");
+	return operation->abandoned;
 }
 
 static bool user_is_busy(struct ecd_operation *operation, uid_t uid)
@@ -203,7 +293,7 @@ static void on_home_created(void *userdata, const struct ecd_failure *failure,
 		fail_text(operation, -EPROTO, "the store answered something unintelligible");
 		return;
 	}
-	if (has_files && user_is_busy(operation, (uid_t)uid))
+	if (is_abandoned(operation) || (has_files && user_is_busy(operation, (uid_t)uid)))
 		return;
 	vault = ecd_vault_find_home(operation->manager, (uid_t)uid);
 	if (vault && !ecd_vault_is_idle(vault)) {
@@ -212,7 +302,7 @@ static void on_home_created(void *userdata, const struct ecd_failure *failure,
 	}
 	probe = json_pack("{s:I, s:s, s:s, s:s, s:s, s:O}", "uid", uid, "found", "vault", "user", user,
 			  "lower", lower, "mount_point", mount_point, "document",
-			  operation->document);
+			  operation->first_document);
 	r = probe ? ecd_vault_update_home(operation->manager, probe, &vault) : -ENOMEM;
 	json_decref(probe);
 	if (r < 0) {
@@ -244,6 +334,8 @@ static void on_directory_created(void *userdata, const struct ecd_failure *failu
 		return;
 	}
 	operation->undo = true;
+	if (is_abandoned(operation))
+		return;
 	if (ecd_vault_register_directory(operation->manager,
 					 ec_vault_document_uuid(operation->document),
 					 operation->uid, create->name, create->lower,
@@ -256,36 +348,51 @@ static void on_directory_created(void *userdata, const struct ecd_failure *failu
 	created(operation);
 }
 
+static int take_documents(struct ecd_operation *operation, struct ec_wire_message *reply)
+{
+	json_t *document = json_object_get(reply->body, "document");
+	json_t *first = json_object_get(reply->body, "without_recovery");
+
+	if (operation->create.recovery != (first != NULL) ||
+	    ec_vault_document_check(document, NULL) < 0 ||
+	    (first && ec_vault_document_check(first, NULL) < 0) ||
+	    ec_wire_take_fd(reply, 0, &operation->keys_fd) < 0 ||
+	    ec_wire_take_fd(reply, 1, &operation->recovery_fd) < 0)
+		return -EPROTO;
+	operation->document = json_incref(document);
+	operation->first_document = json_incref(first ? first : document);
+	return 0;
+}
+
 static void on_keys_made(void *userdata, const struct ecd_failure *failure,
 			 struct ec_wire_message *reply)
 {
 	struct ecd_operation *operation = userdata;
 	const struct ecd_create_options *create = &operation->create;
-	json_t *document;
 	int r;
 
 	if (failure) {
 		fail(operation, failure);
 		return;
 	}
-	document = json_object_get(reply->body, "document");
-	if (ec_vault_document_check(document, NULL) < 0 ||
-	    ec_wire_take_fd(reply, 0, &operation->keys_fd) < 0 ||
-	    ec_wire_take_fd(reply, 1, &operation->recovery_fd) < 0) {
+	if (take_documents(operation, reply) < 0) {
 		fail_text(operation, -EPROTO, "the key helper answered something unintelligible");
 		return;
 	}
-	operation->document = json_incref(document);
+	/* Copying a home may take hours, and nobody needs it any more. */
+	ec_secret_done(&operation->secrets[0]);
 	if (create->home)
 		r = ecd_store_ask(operation, json_pack("{s:s, s:s, s:O}", "op", "create-home", "user",
-						       create->user, "document", document),
+						       create->user, "document",
+						       operation->first_document),
 				  on_home_created);
 	else
 		r = ecd_store_ask(operation,
 				  json_pack("{s:s, s:s, s:s, s:I, s:O}", "op", "create-directory",
 					    "lower", create->lower, "mount_point",
 					    create->mount_point, "owner",
-					    (json_int_t)operation->uid, "document", document),
+					    (json_int_t)operation->uid, "document",
+					    operation->document),
 				  on_directory_created);
 	if (r < 0)
 		fail_text(operation, r, "cannot ask the store: %s", strerror(-r));
@@ -366,4 +473,15 @@ static bool may_cancel(const struct ecd_operation *operation)
 	return !operation->document;
 }
 
-const struct ecd_flow ecd_flow_create = { start, may_cancel };
+/* Every other step ends soon, and sees then that nobody waits. */
+static void abandon(struct ecd_operation *operation)
+{
+	if (operation->import_plan)
+		ecd_mount_cancel(operation);
+}
+
+const struct ecd_flow ecd_flow_create = {
+	.start = start,
+	.may_cancel = may_cancel,
+	.abandon = abandon,
+};

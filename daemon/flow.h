@@ -22,6 +22,8 @@ void ecd_count_wrong_secret(struct ecd_operation *operation);
  */
 void ecd_mount_begin(struct ecd_operation *operation, void (*next)(struct ecd_operation *operation),
 		     void (*fail)(struct ecd_operation *operation));
+/* Gives up a mount that does not stand yet; as above, when the worker has ended. */
+void ecd_mount_cancel(struct ecd_operation *operation);
 /* "ecryptfs-mount@ID.service", new, or NULL. */
 char *ecd_mount_unit(const struct ecd_vault *vault);
 

@@ -14,6 +14,7 @@ import json
 import os
 import socket
 import sys
+import threading
 
 import dbus
 import dbus.mainloop.glib
@@ -59,6 +60,8 @@ class Systemd(dbus.service.Object):
         self.plans = []
         self.busy = False
         self.held = []
+        self.stopping = threading.Event()   # the worker has got its SIGTERM
+        self.released = threading.Event()   # and may end
 
     @dbus.service.signal(IFACE, signature="uoss")
     def JobRemoved(self, number, job, unit, result):
@@ -79,8 +82,18 @@ class Systemd(dbus.service.Object):
         keys = b"".join(os.pread(fd, 4096, 0) for fd in fds)
         for fd in fds:
             os.close(fd)
+        log(f"planned {vault_id}")
         self.plans.append({"plan": plan, "n_keys": len(keys) // 88, "rest": len(keys) % 88})
-        if self.mode == "fail":
+        if self.mode == "import":           # stopped while it copies, it tidies up first
+            self.stopping.wait()
+            self.released.wait()
+            worker.ask(op="failed", error="Cancelled", text="the worker was stopped")
+            return "canceled"
+        if self.mode == "late":             # stopped when the home has been swapped
+            self.stopping.wait()
+        if self.mode in ("late", "fail-late"):
+            self.swap(plan)
+        if self.mode in ("fail", "fail-late"):
             worker.ask(op="failed", error="NoSpace", text="the test wants it to fail")
             return "failed"
         state = {"id": vault_id, "source": plan["source"], "target": plan["target"],
@@ -92,7 +105,25 @@ class Systemd(dbus.service.Object):
         worker.ask(op="mounted", engine="ecfs")
         return "done"
 
+    @staticmethod
+    def swap(plan):
+        """What mount/placeholder.c does: the closed home in the place of the present one."""
+        os.rename(plan["import"], os.path.dirname(plan["source"]) + "/home-before-encryption")
+        os.mkdir(plan["import"])
+        with open(plan["import"] + "/README.txt", "w"):
+            pass
+        os.chmod(plan["import"], 0o500)
+        os.chown(plan["import"], plan["owner"], plan["owner"])
+
     def stop(self, vault_id):
+        self.stopping.set()
+        if self.mode == "import":
+            self.released.wait()
+        if self.mode == "late":
+            while not os.path.exists(self.state_file(vault_id)):
+                threading.Event().wait(0.02)
+            self.mode = "work"              # a worker that was activating runs no ExecStop=
+            return "done"
         if not os.path.exists(self.state_file(vault_id)):
             return "done"
         worker = Worker(vault_id)
@@ -113,8 +144,6 @@ class Systemd(dbus.service.Object):
 
         def work():
             # The broker must be able to answer us, so this runs beside the bus.
-            import threading
-
             def run():
                 result = "done"
                 prefix, suffix = "ecryptfs-mount@", ".service"
@@ -155,11 +184,14 @@ class Systemd(dbus.service.Object):
     @dbus.service.method(CONTROL, in_signature="s")
     def SetMode(self, mode):
         self.mode = str(mode)
+        self.stopping.clear()
+        self.released.clear()
         if mode == "work":
             self.Release()
 
     @dbus.service.method(CONTROL)
     def Release(self):
+        self.released.set()
         for work in self.held:
             GLib.idle_add(work)
         self.held = []

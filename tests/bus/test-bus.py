@@ -4,6 +4,7 @@
 
 What is real and what is not: see harness.py and standins.py.
 """
+import json
 import os
 import re
 import socket
@@ -384,6 +385,122 @@ class Homes(Case):
         env.wait_until(lambda: any("plan refused" in line and "Locked" in line
                                    for line in self.new_jobs()), "the refusal")
         self.assertEqual(self.state(path), "locked")
+
+
+class Creation(Case):
+    """Callers that leave, and workers that fail, at every step of the creation of a home."""
+
+    def start(self, mode, **options):
+        """The bus connection of a caller that waits for its new home, with the import under way."""
+        with open("/home/alice/file", "w") as file:
+            file.write("precious")
+        env.control("systemd1", "SetMode", "s", mode)
+        bus = dbus.bus.BusConnection(env.address)
+        bus.call_async(NAME, MANAGER, NAME, "CreateVault", "sa{sv}h",
+                       ("home", dbus.Dictionary({"user": "alice", **options}, signature="sv"),
+                        sealed("right")), None, None, require_main_loop=False)
+        bus.flush()
+        sign = "StartUnit" if mode == "hold" else "planned"
+        env.wait_until(lambda: any(sign in line for line in self.new_jobs()), "the start")
+        return bus
+
+    @staticmethod
+    def slots_on_disk(name="ecryptfs-vault.json"):
+        with open("/home/.ecryptfs/alice/vault/" + name) as file:
+            return [slot["type"] for slot in json.load(file)["slots"]]
+
+    def test_caller_leaves_during_import(self):
+        """Nothing is changed; and nothing is undone as long as the worker has not ended."""
+        bus = self.start("import")
+        self.assertEqual(self.slots_on_disk(), ["passphrase"], "nobody has the recovery key yet")
+        bus.close()
+        env.wait_until(lambda: any("StopUnit" in line for line in self.new_jobs()), "the stop")
+        for _ in range(20):
+            env.call("ListVaults", "")
+        self.assertTrue(os.path.exists("/home/.ecryptfs/alice/vault"), "its worker is still there")
+        env.control("systemd1", "Release")
+        env.wait_until(lambda: not os.path.exists("/home/.ecryptfs"), "the undoing")
+        self.assertEqual(open("/home/alice/file").read(), "precious")
+        self.assertEqual(self.log_in("right"), "N")
+        env.control("systemd1", "SetMode", "s", "work")
+        create_home()
+
+    def test_caller_leaves_after_the_swap(self):
+        """The vault stays, without a recovery slot: nobody has its key."""
+        bus = self.start("late")
+        bus.close()
+        env.wait_until(lambda: "has no recovery key" in env.output(), "the end of the creation")
+        self.assertEqual(self.slots_on_disk(), ["passphrase"])
+        self.assertFalse(os.path.exists("/home/.ecryptfs/alice/creating"))
+        path = str(env.call("ResolveVault", "s", "alice"))
+        self.assertEqual(self.state(path), "locked", "also a mount that came late is closed")
+        self.assertEqual(self.log_in("right"), "M")
+
+    def test_slots_of_a_finished_one(self):
+        path, recovery, info = create_home()
+        for name in ("ecryptfs-vault.json", "ecryptfs-vault.json.bak"):
+            self.assertEqual(self.slots_on_disk(name), ["passphrase", "recovery"])
+        self.assertEqual([str(slot["type"]) for slot in env.get(path, "Slots")],
+                         ["passphrase", "recovery"])
+        self.assertNotIn("problem", info)
+
+    def test_mount_fails_after_the_swap(self):
+        """The home is encrypted: the caller gets the recovery key, and hears what is wrong."""
+        with open("/home/alice/file", "w") as file:
+            file.write("precious")
+        env.control("systemd1", "SetMode", "s", "fail-late")
+        path, recovery, info = create_home()
+        self.assertRegex(recovery, "[0-9a-z-]{40,}")
+        self.assertIn("the test wants it to fail", str(info["problem"]))
+        self.assertEqual(str(info["problem_error"]), "NoSpace")
+        self.assertEqual(str(info["kept"]), "/home/.ecryptfs/alice/home-before-encryption")
+        self.assertFalse(os.path.exists("/home/.ecryptfs/alice/creating"))
+        self.assertEqual(self.state(path), "locked")
+        env.control("systemd1", "SetMode", "s", "work")
+        vault_call(path, "Unlock", "a{sv}h", no_options(), sealed(recovery))
+        vault_call(path, "Lock", "a{sv}", no_options())
+        self.assertEqual(self.log_in("right"), "M")
+
+    def test_half_filled_placeholder(self):
+        """What a worker had begun when the machine went down does not stand in the way."""
+        for i, command in enumerate((
+                "install -d -m 700 $K", "install -d -m 700 $K; echo 'This home' > $K/README.txt",
+                "install -d -m 500 -o 61000 $K; echo 'This home' > $K/README.txt",
+                "install -d -m 700 -o 61000 $K")):
+            with self.subTest(command):
+                bus = self.start("hold")
+                env.kill_broker()
+                bus.close()
+                subprocess.run("K=/home/.ecryptfs/alice/home-before-encryption; " + command,
+                               shell=True, check=True)
+                env.start_broker()
+                env.control("systemd1", "SetMode", "s", "work")
+                path, _, _ = create_home()
+                self.assertFalse(os.path.exists("/home/.ecryptfs/alice/home-before-encryption"))
+                self.assertEqual(open("/home/alice/file").read(), "precious")
+                env.kill_broker()
+                subprocess.run("rm -rf /home/.ecryptfs", shell=True, check=True)
+                env.start_broker()
+                self.mark = len(env.jobs())
+
+    def test_kept_files_are_no_placeholder(self):
+        for mode, owner in (("700", ALICE), ("500", ALICE), ("700", 0)):
+            bus = self.start("hold")
+            env.kill_broker()
+            bus.close()
+            subprocess.run(f"cd /home/.ecryptfs/alice; install -d -m {mode} -o {owner} "
+                           "home-before-encryption; touch home-before-encryption/README.txt "
+                           "home-before-encryption/thesis", shell=True, check=True)
+            env.start_broker()
+            env.control("systemd1", "SetMode", "s", "work")
+            with self.subTest(f"{mode} {owner}"):
+                self.assertIn("home-before-encryption", self.refused("AlreadyExists", create_home))
+                self.assertTrue(os.path.exists(
+                    "/home/.ecryptfs/alice/home-before-encryption/thesis"))
+            env.kill_broker()
+            subprocess.run("rm -rf /home/.ecryptfs", shell=True, check=True)
+            env.start_broker()
+            self.mark = len(env.jobs())
 
 
 class Passwords(Case):
