@@ -21,6 +21,8 @@ struct result {
 	char *path;			/* the new object */
 	struct ec_secret recovery;	/* text; empty if none */
 	char *kept;			/* where the former files are, or NULL */
+	char *problem;			/* a clause: what went wrong after it was made, or NULL */
+	char *problem_error;		/* its short name */
 };
 
 static void request_done(struct request *request)
@@ -35,6 +37,8 @@ static void result_done(struct result *result)
 	ec_secret_done(&result->recovery);
 	free(result->path);
 	free(result->kept);
+	free(result->problem);
+	free(result->problem_error);
 }
 
 static int request_home(struct ctl *ctl, struct request *ret)
@@ -97,21 +101,40 @@ static int append_options(sd_bus_message *call, const struct ctl *ctl,
 	return r < 0 ? r : sd_bus_message_close_container(call);
 }
 
+static int read_text(sd_bus_message *reply, char **ret)
+{
+	const char *value;
+	int r;
+
+	r = sd_bus_message_read(reply, "v", "s", &value);
+	if (r < 0 || !value[0])
+		return r;
+	free(*ret);
+	*ret = ctl_printable(value);
+	return 0;
+}
+
+static int read_entry(sd_bus_message *reply, const char *key, struct result *ret)
+{
+	if (!strcmp(key, "kept"))
+		return read_text(reply, &ret->kept);
+	if (!strcmp(key, "problem"))
+		return read_text(reply, &ret->problem);
+	if (!strcmp(key, "problem_error"))
+		return read_text(reply, &ret->problem_error);
+	return sd_bus_message_skip(reply, "v");
+}
+
 static int read_info(sd_bus_message *reply, struct result *ret)
 {
-	const char *key, *value;
+	const char *key;
 	int r;
 
 	r = sd_bus_message_enter_container(reply, 'a', "{sv}");
 	while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
 		r = sd_bus_message_read(reply, "s", &key);
-		if (r >= 0 && !strcmp(key, "kept")) {
-			r = sd_bus_message_read(reply, "v", "s", &value);
-			if (r >= 0 && value[0])
-				ret->kept = ctl_printable(value);
-		} else if (r >= 0) {
-			r = sd_bus_message_skip(reply, "v");
-		}
+		if (r >= 0)
+			r = read_entry(reply, key, ret);
 		if (r >= 0)
 			r = sd_bus_message_exit_container(reply);
 	}
@@ -196,7 +219,19 @@ static int tell_json(const struct ctl *ctl, const struct result *result, json_t 
 						 result->recovery.len));
 	if (result->kept)
 		json_object_set_new(object, "kept", json_string(result->kept));
+	if (result->problem)
+		json_object_set_new(object, "problem",
+				    json_pack("{s:s*, s:s}", "name", result->problem_error,
+					      "text", result->problem));
 	return ctl_print_json(ctl, object);
+}
+
+/* It is made, and stays: neither a failure nor all well. */
+static void tell_problem(const struct request *request, const struct result *result)
+{
+	fprintf(stderr, "ecryptfsctl: warning: the vault of %s was made, but %s. Do not make it "
+		"again. `ecryptfsctl doctor` looks for the cause; then open it with: ecryptfsctl "
+		"unlock %s\n", request->what, result->problem, request->what);
 }
 
 static int tell(struct ctl *ctl, const struct request *request, const struct result *result)
@@ -206,10 +241,14 @@ static int tell(struct ctl *ctl, const struct request *request, const struct res
 
 	if (!result->path || ctl_vault_read(ctl, result->path, &vault, &text) < 0)
 		vault = json_object();
+	/* On standard error, and also beside JSON: who reads this has to know it in any case. */
+	if (result->problem)
+		tell_problem(request, result);
 	if (ctl->json != CTL_JSON_OFF)
 		return tell_json(ctl, result, vault);
 	if (request->user)
-		printf("The home of %s is a vault now. The next login opens it.\n", request->user);
+		printf("The home of %s is a vault now. %s\n", request->user, result->problem ?
+		       "It is encrypted and closed." : "The next login opens it.");
 	else
 		printf("%s is a vault now. Open it with: ecryptfsctl unlock %s\n", request->what,
 		       ctl_vault_string(vault, "name"));

@@ -355,6 +355,22 @@ def test_damaged():
     good("lock", "/home/plain")
 
 
+def test_create_that_cannot_be_opened():
+    """The home is encrypted by then: not a failure, and the recovery key is shown."""
+    ENV.control("systemd1", "SetMode", "s", "fail-late")
+    code, out, err = ctl("--json=short", "create", "--user=carol", key(SECRET))
+    ENV.control("systemd1", "SetMode", "s", "work")
+    assert code == 0, (code, out, err)
+    result = json.loads(out)
+    assert re.fullmatch(RECOVERY, result["recovery_key"]), out
+    assert result["problem"]["name"] == "NoSpace", out
+    assert "the test wants it to fail" in result["problem"]["text"], out
+    assert re.search("was made, but it could not be opened: .*unlock carol", err), err
+    assert "Do not make it again" in err, err
+    good("unlock", "carol", key(result["recovery_key"]))
+    good("lock", "carol")
+
+
 def test_doctor():
     code, out, _ = ctl("--json=short", "doctor")
     checks = json.loads(out)["checks"]
