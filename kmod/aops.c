@@ -595,7 +595,7 @@ out:
 int ecfs_zero_range(struct inode *inode, loff_t from, loff_t to)
 {
 	loff_t pos = from, end;
-	int err = ecfs_back(inode, from);
+	int err = from < to ? ecfs_back(inode, from) : 0;
 
 	while (!err && pos < to) {
 		if (fatal_signal_pending(current))

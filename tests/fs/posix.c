@@ -767,6 +767,19 @@ static void fallocate_modes(void)
 		MUST(fstat(fd, &st));
 		REQUIRE(st.st_size == 100);
 	}
+	/* and zeros that begin behind the end: with the size kept there is nothing to do */
+	MUST(ftruncate(fd, 100));
+	if (fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 50000, 4096) < 0)
+		REQUIRE(errno == EOPNOTSUPP);
+	MUST(fstat(fd, &st));
+	REQUIRE(st.st_size == 100);
+	if (fallocate(fd, FALLOC_FL_ZERO_RANGE, 50000, 4096) == 0) {
+		MUST(fstat(fd, &st));
+		REQUIRE(st.st_size == 54096);
+		expect_zero(fd, 100, 54096);
+	} else {
+		REQUIRE(errno == EOPNOTSUPP);
+	}
 	printf("note %s: %u of 6 modes done, the others refused cleanly\n", running, n_done);
 }
 
