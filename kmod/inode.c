@@ -183,6 +183,8 @@ static struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned 
 		d_add(dentry, NULL);
 		return NULL;
 	}
+	if (IS_CASEFOLDED(d_inode(lower_dir)))	/* since when it was empty: see ecfs_iget() */
+		return ERR_PTR(-EREMOTE);
 	err = encode(dir, dentry, &name, &len);
 	if (err)
 		return ERR_PTR(err);

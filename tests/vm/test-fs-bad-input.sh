@@ -341,12 +341,15 @@ part_refused() {
 	silent=no
 	umount /lower
 	if fs_init -O casefold -E encoding=utf8 2>/run/err; then
-		mkdir -p /lower/fold /lower/cipher/inner
+		mkdir -p /lower/fold /lower/cipher/inner /lower/cipher/late
 		chattr +F /lower/fold && chattr +F /lower/cipher/inner || echo "no chattr +F"
 		refused "a case-folding directory as lower" "$bad|EREMOTE" /lower/fold "$ok"
 		fs_case aes128
 		if fs_mount "$type" /lower/cipher /upper; then
 			check_fails "refused: a case-folding directory further down" ls /upper/inner
+			check_fails "refused: case folding through the mount" chattr +F /upper/late
+			ls -d /upper/late && chattr +F /lower/cipher/late
+			check_fails "refused: case folding that begins below" touch /upper/late/x
 			check "the rest of it works" sh -c 'echo x >/upper/x && cat /upper/x'
 			umount /upper
 		fi
