@@ -210,7 +210,8 @@ int ecd_operation_worker_plan(struct ecd_vault *vault, json_t **ret_plan, int *r
 	if (!operation || operation->keys_fd < 0)
 		return ecd_fail(failure, -ENOKEY, NULL, "the broker has no key for %s: it is opened "
 				"with a secret, not by starting its unit", vault->id);
-	plan = ecd_vault_plan(vault);
+	/* Not the vault's: that one may have been read again since its MAC was checked. */
+	plan = ecd_vault_plan(vault, operation->document);
 	if (!plan)
 		return ecd_fail(failure, -EBADMSG, NULL, "the document of %s gives no plan",
 				vault->id);

@@ -9,6 +9,11 @@
 #include <errno.h>
 #include <string.h>
 
+static void note_backup(struct ecd_operation *operation, const json_t *reply)
+{
+	operation->from_backup = json_is_true(json_object_get(reply, "from_backup"));
+}
+
 static void on_probe(void *userdata, const struct ecd_failure *failure,
 		     struct ec_wire_message *reply)
 {
@@ -20,6 +25,7 @@ static void on_probe(void *userdata, const struct ecd_failure *failure,
 		ecd_operation_fail(operation, failure);
 		return;
 	}
+	note_backup(operation, reply->body);
 	r = ecd_vault_update_home(operation->manager, reply->body, &vault);
 	if (r < 0)
 		ecd_operation_fail_text(operation, r, "the store answered something unintelligible");
@@ -40,16 +46,22 @@ static void on_read(void *userdata, const struct ecd_failure *failure,
 		ecd_operation_fail(operation, failure);
 		return;
 	}
+	note_backup(operation, reply->body);
 	ecd_vault_set_document(operation->vault, json_object_get(reply->body, "document"));
 	operation->next(operation);
+}
+
+json_t *ecd_read_request(const struct ecd_vault *vault)
+{
+	return json_pack("{s:s, s:s, s:I}", "op", "read", "lower", vault->lower, "owner",
+			 (json_int_t)vault->owner);
 }
 
 json_t *ecd_refresh_request(const struct ecd_vault *vault)
 {
 	if (ecd_vault_is_of_home(vault))
 		return json_pack("{s:s, s:I}", "op", "probe-home", "uid", (json_int_t)vault->owner);
-	return json_pack("{s:s, s:s, s:I}", "op", "read", "lower", vault->lower, "owner",
-			 (json_int_t)vault->owner);
+	return ecd_read_request(vault);
 }
 
 void ecd_refresh(struct ecd_operation *operation, void (*next)(struct ecd_operation *operation))

@@ -6,6 +6,7 @@
 #include "daemon/manager.h"
 #include "daemon/peer.h"
 #include "daemon/session.h"
+#include "daemon/store-client.h"
 #include "daemon/vault.h"
 #include "lib/cleanup.h"
 #include "lib/log-ids.h"
@@ -49,6 +50,16 @@ static void fail(struct ecd_operation *operation)
 	ecd_operation_finish(operation);
 }
 
+static void warn_of_backup(const struct ecd_operation *operation)
+{
+	const struct ecd_vault *vault = operation->vault;
+
+	ec_log(LOG_WARNING, EC_LOG_FIELDS(.message_id = EC_LOG_ID_DOCUMENT_DAMAGED,
+					  .vault = vault->id, .operation = "unlock"),
+	       "The document of vault %s (%s) in %s is missing, damaged or was altered: the one before it, with .bak, has opened the vault",
+	       vault->name, vault->id, vault->lower);
+}
+
 static void mounted(struct ecd_operation *operation)
 {
 	struct ecd_vault *vault = operation->vault;
@@ -69,6 +80,8 @@ static void mounted(struct ecd_operation *operation)
 		if (!operation->login && !ecd_sessions_count(manager, vault->owner))
 			(void)ecd_flag_set(manager->config.run_dir, "keep", vault->id);
 	}
+	if (operation->from_backup)
+		warn_of_backup(operation);
 	ec_log(LOG_INFO, EC_LOG_FIELDS(.message_id = EC_LOG_ID_VAULT_MOUNTED, .vault = vault->id,
 				       .operation = "unlock", .source = operation->slot_type,
 				       .peer_uid = operation->uid),
@@ -76,27 +89,14 @@ static void mounted(struct ecd_operation *operation)
 	ecd_operation_finish(operation);
 }
 
-static void on_opened(void *userdata, const struct ecd_failure *failure,
-		      struct ec_wire_message *reply)
+/* The slot gave its keys. */
+static void opened(struct ecd_operation *operation, struct ec_wire_message *reply)
 {
-	struct ecd_operation *operation = userdata;
-	struct ecd_vault *vault = operation->vault;
 	const char *type = "legacy";
 	json_int_t slot = 0;
 	size_t i;
 
-	if (failure && failure->r == -EKEYREJECTED) {
-		ecd_count_wrong_secret(operation);
-		try_next_secret(operation);
-		return;
-	}
-	if (failure) {
-		if (failure->r == -EBADMSG)
-			ecd_vault_set_problem(vault, failure->r, failure->text);
-		ecd_operation_fail(operation, failure);
-		return;
-	}
-	if (vault->kind != ECD_VAULT_LEGACY)
+	if (operation->vault->kind != ECD_VAULT_LEGACY)
 		(void)json_unpack(reply->body, "{s:I, s:s}", "slot", &slot, "type", &type);
 	if (ec_wire_take_fd(reply, 0, &operation->keys_fd) < 0) {
 		ecd_operation_fail_text(operation, -EPROTO, "the key helper sent no keys");
@@ -107,6 +107,87 @@ static void on_opened(void *userdata, const struct ecd_failure *failure,
 	for (i = 0; i < operation->n_secrets; i++)
 		ec_secret_done(&operation->secrets[i]);
 	ecd_mount_begin(operation, mounted, fail);
+}
+
+/*
+ * The backup
+ *
+ * A document that was altered mostly shows that only when a secret has opened one of its slots: its
+ * MAC is wrong then. The document before it is tried with this secret and with no other, and has a
+ * MAC, too, which has to be right. A secret that was changed or taken away since gets a plain
+ * WrongSecret from a document that is whole, and that is no damage. This is no new way back to an
+ * older document either: who can damage the present one can as well put the older one in its place.
+ */
+
+/* operation->failure is what is wrong with the document itself. */
+static void damaged(struct ecd_operation *operation)
+{
+	ecd_vault_set_problem(operation->vault, operation->failure.r, operation->failure.text);
+	ecd_operation_finish(operation);
+}
+
+static void on_backup_opened(void *userdata, const struct ecd_failure *failure,
+			     struct ec_wire_message *reply)
+{
+	struct ecd_operation *operation = userdata;
+
+	if (failure) {
+		damaged(operation);
+		return;
+	}
+	operation->failure = (struct ecd_failure){ 0 };
+	operation->from_backup = true;
+	ecd_vault_set_document(operation->vault, operation->document);
+	opened(operation, reply);
+}
+
+static void on_backup_read(void *userdata, const struct ecd_failure *failure,
+			   struct ec_wire_message *reply)
+{
+	struct ecd_operation *operation = userdata;
+	json_t *backup = failure ? NULL : json_object_get(reply->body, "document");
+
+	if (!backup || json_equal(backup, operation->document)) {
+		damaged(operation);
+		return;
+	}
+	json_decref(operation->document);
+	operation->document = json_incref(backup);
+	if (ecd_key_open(operation, backup, &operation->secrets[operation->n_tried - 1],
+			 on_backup_opened) < 0)
+		damaged(operation);
+}
+
+static void try_backup(struct ecd_operation *operation)
+{
+	json_t *request = ecd_read_request(operation->vault);
+
+	if (request)
+		json_object_set_new(request, "backup", json_true());
+	if (operation->from_backup || operation->vault->kind == ECD_VAULT_LEGACY) {
+		json_decref(request);
+		damaged(operation);
+	} else if (ecd_store_ask(operation, request, on_backup_read) < 0) {
+		damaged(operation);
+	}
+}
+
+static void on_opened(void *userdata, const struct ecd_failure *failure,
+		      struct ec_wire_message *reply)
+{
+	struct ecd_operation *operation = userdata;
+
+	if (failure && failure->r == -EKEYREJECTED) {
+		ecd_count_wrong_secret(operation);
+		try_next_secret(operation);
+	} else if (failure && failure->r == -EBADMSG) {
+		operation->failure = *failure;
+		try_backup(operation);
+	} else if (failure) {
+		ecd_operation_fail(operation, failure);
+	} else {
+		opened(operation, reply);
+	}
 }
 
 static void no_secret_left(struct ecd_operation *operation)
@@ -139,6 +220,8 @@ static void try_next_secret(struct ecd_operation *operation)
 	if (!ecd_may_try_secret(operation))
 		return;
 	secret = &operation->secrets[operation->n_tried++];
+	json_decref(operation->document);
+	operation->document = json_incref(vault->document);
 	r = vault->kind == ECD_VAULT_LEGACY ?
 	    ecd_key_open_legacy(operation, vault->legacy, secret, on_opened) :
 	    ecd_key_open(operation, vault->document, secret, on_opened);

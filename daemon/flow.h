@@ -5,6 +5,8 @@
 
 #include "daemon/operation.h"
 
+/* The request for the document in the vault's lower directory, new. */
+json_t *ecd_read_request(const struct ecd_vault *vault);
 /* The request that brings a vault up to date, new. */
 json_t *ecd_refresh_request(const struct ecd_vault *vault);
 /* Asks the store about operation->vault, then goes on with next; or fails. */

@@ -80,7 +80,7 @@ struct ecd_operation {
 	struct ecd_polkit *polkit;
 	sd_event_source *deadline;
 	int keys_fd;		/* sealed memfd on its way from helper to worker */
-	json_t *document;
+	json_t *document;	/* unlock: the one that the secret is tried on, for the plan */
 	json_t *todo;		/* query: what is still to be asked of the store */
 	bool mounting;		/* between ecd_mount_begin() and its end */
 	bool stopping;		/* mounting was given up, the worker has not ended yet */
@@ -88,6 +88,7 @@ struct ecd_operation {
 	bool import_plan;	/* the plan says to copy the present home in */
 	bool retried;
 	bool undo;		/* create: what was made has to go again */
+	bool from_backup;	/* unlock: the document is the one before the present one */
 	bool abandoned;		/* the caller is gone, and it went on */
 	json_t *first_document;	/* create: what is on disk until the last step */
 	bool recovery_sent;	/* create: the document with that slot went to the store */

@@ -312,14 +312,14 @@ static json_t *legacy_options(const json_t *legacy)
 	return object;
 }
 
-json_t *ecd_vault_plan(const struct ecd_vault *vault)
+json_t *ecd_vault_plan(const struct ecd_vault *vault, const json_t *document)
 {
 	json_t *options = NULL;
 
 	if (vault->kind == ECD_VAULT_LEGACY)
 		options = vault->legacy ? legacy_options(vault->legacy) : NULL;
-	else if (vault->document)
-		options = document_options(vault->document);
+	else if (document)
+		options = document_options(document);
 	if (!options)
 		return NULL;
 	return json_pack("{s:s, s:s, s:I, s:i, s:o, s:b}", "source", vault->lower, "target",

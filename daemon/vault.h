@@ -71,8 +71,9 @@ void ecd_vault_changed(struct ecd_vault *vault);
 const char *ecd_vault_state(const struct ecd_vault *vault);
 const char *ecd_vault_kind_name(const struct ecd_vault *vault);
 bool ecd_vault_is_of_home(const struct ecd_vault *vault);
-/* The plan for the worker, a new reference; NULL without memory or without a document. */
-json_t *ecd_vault_plan(const struct ecd_vault *vault);
+/* The plan for the worker, a new reference; NULL without memory or without a document, which a
+ * legacy home does not need. */
+json_t *ecd_vault_plan(const struct ecd_vault *vault, const json_t *document);
 
 /* The registered directory vaults in state_dir/vaults. */
 int ecd_vault_load_directories(struct ecd_manager *manager);

@@ -694,6 +694,7 @@ class Hostile(Case):
         create_home()
         document = "/home/.ecryptfs/alice/vault/ecryptfs-vault.json"
         good = open(document).read()
+        os.unlink(document + ".bak")
         for command, names in (
                 (f"mkfifo {document}", ["UnsafePath"]),
                 (f"ln -s /etc/shadow {document}", ["UnsafePath"]),
@@ -843,6 +844,90 @@ class Directories(Case):
     def test_symlink_on_the_way(self):
         as_user(ALICE, lambda: os.symlink("/home/bob", "/home/alice/link"))
         self.refused("UnsafePath", self.make, lower="/home/alice/link/lower")
+
+
+class Damage(Case):
+    """A document that is not what was written, with the one before it beside it."""
+    DOCUMENT = "/home/.ecryptfs/alice/vault/ecryptfs-vault.json"
+    WARNING = "has opened the vault"
+
+    def alter(self):
+        """Well-formed, and its MAC is wrong."""
+        with open(self.DOCUMENT) as file:
+            text = file.read()
+        with open(self.DOCUMENT, "w") as file:
+            file.write(text.replace('"name":"alice"', '"name":"mallory"'))
+
+    def damages(self):
+        subprocess.run(["cp", "-p", self.DOCUMENT, env.run + "/good"], check=True)
+        for command in ("true", f"rm {self.DOCUMENT}", f"chmod 0 {self.DOCUMENT}",
+                        f"echo cut > {self.DOCUMENT}", f"ln -sf /etc/passwd {self.DOCUMENT}"):
+            if command == "true":
+                self.alter()
+            subprocess.run(command, shell=True, check=True)
+            with self.subTest(command):
+                yield
+            subprocess.run(f"rm -f {self.DOCUMENT}; cp -p {env.run}/good {self.DOCUMENT}",
+                           shell=True, check=True)
+
+    def test_new_vault(self):
+        """It has a backup from the start, which opens for the same secrets."""
+        path, recovery, _ = create_home()
+        for _ in self.damages():
+            before = env.output().count(self.WARNING)
+            self.refused("WrongSecret", vault_call, path, "Unlock", "a{sv}h", no_options(),
+                         sealed("wrong"))
+            self.assertEqual(env.output().count(self.WARNING), before)
+            for text in ("right", recovery):
+                vault_call(path, "Unlock", "a{sv}h", no_options(), sealed(text))
+                self.assertEqual(str(env.get(path, "Name")), "alice")
+                vault_call(path, "Lock", "a{sv}", no_options())
+            self.assertEqual(env.output().count(self.WARNING), before + 2)
+            self.assertEqual(self.log_in("right"), "M")
+            self.sockets.pop().close()
+            self.wait_state(path, "locked")
+
+    def test_older_secret(self):
+        """A wrong MAC brings back nobody whose secret was changed."""
+        path, recovery, _ = create_home()
+        vault_call(path, "ChangeSecret", "a{sv}hh", no_options(), sealed("right"), sealed("next"))
+        self.alter()
+        for text, name in (("right", "WrongSecret"), ("next", "DamagedDocument")):
+            self.refused(name, vault_call, path, "Unlock", "a{sv}h", no_options(), sealed(text))
+        vault_call(path, "Unlock", "a{sv}h", no_options(), sealed(recovery))
+
+    def test_both(self):
+        path, _, _ = create_home()
+        self.alter()
+        subprocess.run(["cp", self.DOCUMENT, self.DOCUMENT + ".bak"], check=True)
+        self.refused("DamagedDocument", vault_call, path, "Unlock", "a{sv}h", no_options(),
+                     sealed("right"))
+        self.assertEqual(self.state(path), "damaged")
+
+    def test_plan_of_the_backup(self):
+        """What the worker mounts is what was proven, not what stands in the altered one."""
+        path, _, _ = create_home()
+        env.plans()
+        with open(self.DOCUMENT) as file:
+            text = file.read()
+        with open(self.DOCUMENT, "w") as file:
+            file.write(text.replace('"cipher":"aes"', '"cipher":"twofish"', 1))
+        env.call("ListVaults", "")
+        vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("right"))
+        self.assertEqual(env.plans()[0]["plan"]["options"]["ecryptfs_cipher"], "aes")
+
+    def test_directory(self):
+        options = {"lower": "/home/alice/lower", "mount_point": "/home/alice/open"}
+        path = as_user(ALICE, lambda: str(env.call(
+            "CreateVault", "sa{sv}h", "directory", dbus.Dictionary(options, signature="sv"),
+            sealed("right"))[0]))
+        document = "/home/alice/lower/ecryptfs-vault.json"
+        with open(document) as file:
+            text = file.read()
+        with open(document, "w") as file:
+            file.write(text.replace('"name":"open"', '"name":"mallory"'))
+        vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("right"))
+        self.assertEqual(str(env.get(path, "Name")), "open")
 
 
 class Authorization(Case):
