@@ -148,6 +148,23 @@ def edited_document():
     os.unlink(secret)
 
 
+def backup_opens():
+    """The document before it, which a new vault has, opens in the place of a damaged one."""
+    secret = "/run/vera.secret"
+    with open(os.open(secret, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write(PASSWORDS["vera"])
+    since = int(time.time())
+    with Planted(VERA, truncated):
+        check("half a document: its backup opens",
+              status_of(f"ecryptfsctl unlock vera --key-file {secret}") == 0)
+        sh("ecryptfsctl lock vera")
+    logged = journal_lines(since, "has opened the vault")
+    check("half a document: logged once", logged == "1", f"{logged} lines")
+    os.unlink(secret)
+    # From here on it is alone, or everything that is done to it would be made good.
+    os.unlink(VERA + ".bak")
+
+
 def full_disk():
     """A vault on a full filesystem: nothing half-made, nothing lost, and the words say it."""
     sh("mkdir -p /mnt/small && truncate -s 24M /run/small.img && mkfs.ext4 -q /run/small.img && "
@@ -190,6 +207,7 @@ def full_disk():
 def main():
     make_world()
     managers_end_at_once()
+    attempt("backup", backup_opens)
     attempt("edited document", edited_document)
     attempt("full disk", full_disk)
     planted()
