@@ -414,6 +414,9 @@ static int open_session(sd_bus_message *message, struct ecd_manager *manager, co
 		return r;
 	r = ecd_session_open(manager, user, info->service ? info->service : "unknown", secrets,
 			     n_secrets, &fd);
+	if (r == -EAGAIN)
+		return ecd_call_error(error, r, "No session can begin: user %s, or all users "
+				      "together, have too many.", user);
 	if (r < 0)
 		return ecd_call_error(error, r, "No session can begin: %s.", strerror(-r));
 	return sd_bus_reply_method_return(message, "h", fd);

@@ -86,7 +86,7 @@ int ecd_manager_init(struct ecd_manager *manager, const struct ecd_config *confi
 	TAILQ_INIT(&manager->stashes);
 	TAILQ_INIT(&manager->jobs);
 	TAILQ_INIT(&manager->helper_waiting);
-	TAILQ_INIT(&manager->helper_given_up);
+	TAILQ_INIT(&manager->given_up);
 	return sd_event_default(&manager->event);
 }
 

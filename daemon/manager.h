@@ -43,7 +43,7 @@ struct ecd_manager {
 	struct ecd_stash_list stashes;
 	struct ecd_job_list jobs;
 	struct ecd_request_list helper_waiting;	/* for one of the two places */
-	struct ecd_request_list helper_given_up;	/* nobody waits for them, and they run */
+	struct ecd_request_list given_up;	/* nobody waits for them, and they run */
 	unsigned int n_helper_running;
 	uint64_t helper_turn;			/* counts the places given away */
 	struct ecd_logind *logind;

@@ -52,14 +52,15 @@ void ecd_peers_trim(struct ecd_peer_list *peers, uint64_t now_us)
 
 	for (peer = TAILQ_FIRST(peers); peer; peer = next) {
 		next = TAILQ_NEXT(peer, link);
-		if (!peer->n_in_flight && !peer->n_helpers && !count_recent(peer, now_us))
+		if (!peer->n_in_flight && !peer->n_helpers && !peer->n_left &&
+		    !count_recent(peer, now_us))
 			peer_free(peers, peer);
 	}
 }
 
 bool ecd_peer_may_start(const struct ecd_peer *peer)
 {
-	return peer->uid == 0 || peer->n_in_flight < ECD_PEER_IN_FLIGHT_MAX;
+	return peer->uid == 0 || peer->n_in_flight + peer->n_left < ECD_PEER_IN_FLIGHT_MAX;
 }
 
 bool ecd_peer_may_try(const struct ecd_peer *peer, uint64_t now_us)

@@ -23,6 +23,7 @@
 #include <systemd/sd-daemon.h>
 
 #define SESSIONS_MAX	4096u
+#define SESSIONS_OF_USER_MAX 512u	/* so that nobody uses up what all the others need */
 #define STASHES_MAX	64u
 #define HEARTBEAT_US	(1u * UINT64_C(1000000))
 #define STASH_US	(60u * UINT64_C(1000000))
@@ -38,6 +39,7 @@ struct ecd_session {
 	struct ecd_manager *manager;
 	struct ecd_login *login;	/* whose end it waits for, or NULL */
 	uid_t uid;
+	char *user;		/* NULL: from before a restart, when uid is known */
 	char *service;
 	int fd;
 	bool counts;		/* a session; else only the progress of a change */
@@ -73,6 +75,7 @@ static void session_free(struct ecd_session *session)
 	sd_event_source_disable_unref(session->io);
 	sd_event_source_disable_unref(session->heartbeat);
 	ec_closep(&session->fd);
+	free(session->user);
 	free(session->service);
 	free(session);
 }
@@ -479,9 +482,29 @@ static int add_session(struct ecd_login *login, const char *service, bool counts
 		return r;
 	ours = -1;
 	session->login = login;
+	session->user = strdup(login->user);
 	(void)on_heartbeat(NULL, 0, session);
 	*ret_fd = ec_take_fd(&theirs);
 	return 0;
+}
+
+/* Under that name, or as the uid that the name is known to have. */
+static unsigned int count_of_user(struct ecd_manager *manager, const char *user)
+{
+	const struct ecd_session *session;
+	const struct ecd_vault *vault;
+	uid_t uid = UID_UNKNOWN;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(vault, &manager->vaults, link)
+		if (vault->user && !strcmp(vault->user, user))
+			uid = vault->owner;
+	TAILQ_FOREACH(session, &manager->sessions, link)
+		if (session->counts &&
+		    ((session->user && !strcmp(session->user, user)) ||
+		     (uid != UID_UNKNOWN && session->uid == uid)))
+			n++;
+	return n;
 }
 
 int ecd_session_open(struct ecd_manager *manager, const char *user, const char *service,
@@ -492,7 +515,8 @@ int ecd_session_open(struct ecd_manager *manager, const char *user, const char *
 	size_t i;
 	int r, fd = -1;
 
-	if (manager->n_sessions >= SESSIONS_MAX)
+	if (manager->n_sessions >= SESSIONS_MAX ||
+	    count_of_user(manager, user) >= SESSIONS_OF_USER_MAX)
 		return -EAGAIN;
 	if (is_new) {
 		r = login_new(manager, user, &login);
@@ -520,15 +544,16 @@ int ecd_session_open(struct ecd_manager *manager, const char *user, const char *
 }
 
 /* Each costs a process of the store, descriptors and locked memory, before it is an operation. */
-static bool may_change(const struct ecd_manager *manager, uid_t caller)
+static bool may_change(struct ecd_manager *manager, uid_t caller)
 {
+	const struct ecd_peer *peer = ecd_peer_get(&manager->peers, caller);
 	const struct ecd_login *login;
 	unsigned int n = 0;
 
 	TAILQ_FOREACH(login, &manager->logins, link)
 		if (login->change && login->caller == caller)
 			n++;
-	return caller == 0 || n < ECD_PEER_IN_FLIGHT_MAX;
+	return caller == 0 || (peer && n + peer->n_left < ECD_PEER_IN_FLIGHT_MAX);
 }
 
 int ecd_session_change(struct ecd_manager *manager, uid_t caller, const char *user,

@@ -39,7 +39,8 @@ enum ecd_usage_action ecd_usage_decide(const struct ecd_usage *usage);
 
 /*
  * A session of user begins. secrets are moved from. *ret_fd is the caller's end: the session
- * lasts until every copy of it is closed. 0, -EAGAIN (too many sessions), -ENOMEM, ...
+ * lasts until every copy of it is closed. 0, -EAGAIN (too many sessions, of all or of that user),
+ * -ENOMEM, ...
  */
 int ecd_session_open(struct ecd_manager *manager, const char *user, const char *service,
 		     struct ec_secret *secrets, size_t n_secrets, int *ret_fd);

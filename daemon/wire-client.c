@@ -17,7 +17,7 @@
 #define CONNECT_STEP_US	20000u
 
 struct ecd_request {
-	TAILQ_ENTRY(ecd_request) link;	/* manager->helper_waiting or helper_given_up */
+	TAILQ_ENTRY(ecd_request) link;	/* manager->helper_waiting or given_up */
 	struct ecd_manager *manager;
 	struct ecd_request **slot;
 	const struct ecd_service *service;
@@ -49,12 +49,14 @@ static void request_release(struct ecd_request *request)
 {
 	struct ecd_manager *manager = request->manager;
 	bool was_running = request->running && request->service->limited;
-	struct ecd_peer *peer = was_running ? ecd_peer_get(&manager->peers, request->uid) : NULL;
+	bool was_left = request->given_up && !request->service->limited;
+	struct ecd_peer *peer = was_running || was_left ?
+				ecd_peer_get(&manager->peers, request->uid) : NULL;
 
 	if (request->waiting)
 		TAILQ_REMOVE(&manager->helper_waiting, request, link);
 	if (request->given_up)
-		TAILQ_REMOVE(&manager->helper_given_up, request, link);
+		TAILQ_REMOVE(&manager->given_up, request, link);
 	sd_event_source_disable_unref(request->io);
 	sd_event_source_disable_unref(request->retry);
 	sd_event_source_disable_unref(request->deadline);
@@ -63,8 +65,10 @@ static void request_release(struct ecd_request *request)
 	if (request->slot)
 		*request->slot = NULL;
 	free(request);
-	if (peer && peer->n_helpers)
+	if (peer && was_running && peer->n_helpers)
 		peer->n_helpers--;
+	if (peer && was_left && peer->n_left)
+		peer->n_left--;
 	if (was_running) {
 		manager->n_helper_running--;
 		start_next(manager);
@@ -77,36 +81,50 @@ static void forget(void *userdata, const struct ecd_failure *failure,
 }
 
 /*
- * A helper that has its request computes on, whoever has lost interest: it keeps its place until
- * it has ended. Else a caller who comes and goes could have any number of them at work.
+ * Who has a request works on, whoever has lost interest. A helper keeps its place until it has
+ * ended, and the store is counted for its caller, also past the deadline: else somebody who comes
+ * and goes could have any number of them at work. What the store does for root is not counted.
  */
-static bool computes_on(const struct ecd_request *request)
+static bool works_on(const struct ecd_request *request)
 {
-	return request->running && request->service->limited && request->io && !request->body;
+	return request->running && request->io && !request->body &&
+	       (request->service->limited || request->uid);
 }
 
-void ecd_request_free(struct ecd_request *request)
+static void give_up(struct ecd_request *request)
 {
-	if (!request)
-		return;
-	if (!computes_on(request)) {
-		request_release(request);
-		return;
-	}
+	struct ecd_peer *peer;
+
 	if (request->slot)
 		*request->slot = NULL;
 	request->slot = NULL;
 	request->fn = forget;
 	request->userdata = NULL;
 	request->given_up = true;
-	TAILQ_INSERT_TAIL(&request->manager->helper_given_up, request, link);
+	TAILQ_INSERT_TAIL(&request->manager->given_up, request, link);
+	if (request->service->limited)
+		return;
+	request->deadline = sd_event_source_disable_unref(request->deadline);
+	peer = ecd_peer_get(&request->manager->peers, request->uid);
+	if (peer)
+		peer->n_left++;
+}
+
+void ecd_request_free(struct ecd_request *request)
+{
+	if (!request)
+		return;
+	if (works_on(request))
+		give_up(request);
+	else
+		request_release(request);
 }
 
 void ecd_requests_done(struct ecd_manager *manager)
 {
 	struct ecd_request *request;
 
-	while ((request = TAILQ_FIRST(&manager->helper_given_up)))
+	while ((request = TAILQ_FIRST(&manager->given_up)))
 		request_release(request);
 }
 
@@ -121,39 +139,53 @@ static void complete(struct ecd_request *request, const struct ecd_failure *fail
 	fn(userdata, failure, reply);
 }
 
-static void complete_failed(struct ecd_request *request, int r)
+static void service_failed(const struct ecd_service *service, int r, struct ecd_failure *failure)
 {
-	const struct ecd_service *service = request->service;
-	struct ecd_failure failure;
-
 	switch (r) {
 	case -ETIMEDOUT:
-		ecd_fail(&failure, r, service->message_id, "%s did not answer in time",
+		ecd_fail(failure, r, service->message_id, "%s did not answer in time",
 			 service->title);
 		break;
 	case -ENOTCONN:
-		ecd_fail(&failure, r, service->message_id, "%s cannot be reached (is its socket "
+		ecd_fail(failure, r, service->message_id, "%s cannot be reached (is its socket "
 			 "unit active?)", service->title);
 		break;
 	case -ECONNRESET:
 	case -EPIPE:
-		ecd_fail(&failure, -EIO, service->message_id, "%s ended without an answer",
+		ecd_fail(failure, -EIO, service->message_id, "%s ended without an answer",
 			 service->title);
 		break;
 	case -EPROTO:
-		ecd_fail(&failure, r, service->message_id, "%s answered something unintelligible",
+		ecd_fail(failure, r, service->message_id, "%s answered something unintelligible",
 			 service->title);
 		break;
 	default:
-		ecd_fail(&failure, r, service->message_id, "talking to %s failed: %s",
+		ecd_fail(failure, r, service->message_id, "talking to %s failed: %s",
 			 service->title, strerror(-r));
 	}
+}
+
+static void complete_failed(struct ecd_request *request, int r)
+{
+	struct ecd_failure failure;
+
+	service_failed(request->service, r, &failure);
 	complete(request, &failure, NULL);
 }
 
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 {
-	complete_failed(userdata, -ETIMEDOUT);
+	struct ecd_request *request = userdata;
+	ecd_reply_fn fn = request->fn;
+	void *owner = request->userdata;
+	struct ecd_failure failure;
+
+	service_failed(request->service, -ETIMEDOUT, &failure);
+	if (request->service->limited)
+		request_release(request);
+	else
+		ecd_request_free(request);
+	fn(owner, &failure, NULL);
 	return 0;
 }
 

@@ -846,6 +846,86 @@ class Directories(Case):
         self.refused("UnsafePath", self.make, lower="/home/alice/link/lower")
 
 
+class Limits(Case):
+    """What one user can take from the others."""
+
+    def test_sessions_of_one_user(self):
+        create_home()
+        fds = []
+        try:
+            with self.assertRaises(Remote) as caught:
+                for _ in range(600):
+                    fds.append(open_session(user="bob"))
+            self.assertEqual(caught.exception.name, ERROR + "RateLimited")
+            self.assertIn("bob", caught.exception.text)
+            self.assertEqual(len(fds), 512)
+            self.assertEqual(self.log_in("right"), "M", "alice has sessions left")
+            os.close(fds.pop())
+            env.wait_until(self.bob_logs_in, "a place for bob")
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def bob_logs_in(self):
+        try:
+            return self.log_in("x", user="bob") == "N"
+        except Remote:
+            return False
+
+    def test_left_to_the_store(self):
+        """Whoever comes and goes leaves the store with no more work than who waits."""
+        create_home()
+        real = f"{env.run}/store.socket"
+        os.rename(real, real + ".away")
+        hung = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        hung.bind(real)
+        hung.listen(64)
+        accepted = []
+
+        def take_requests():
+            while True:
+                try:
+                    connection, _ = hung.accept()
+                except OSError:
+                    return
+                connection.recv(131072)
+                accepted.append(connection)
+
+        def come_and_go():
+            bus = dbus.bus.BusConnection(env.address)
+            bus.call_async(NAME, MANAGER, NAME, "ListVaults", "", (), None, None,
+                           require_main_loop=False)
+            bus.flush()
+            time.sleep(0.3)
+            bus.close()
+        thread = threading.Thread(target=take_requests)
+        thread.start()
+        try:
+            for _ in range(12):
+                as_user(BOB, come_and_go)
+            self.refused("RateLimited", as_user, BOB, lambda: env.call("ListVaults", ""))
+            self.refused("RateLimited", as_user, BOB, lambda: env.call(
+                "ChangeLoginSecret", "shh", "bob", sealed("a"), sealed("b")))
+            self.assertEqual(len(accepted), 8)
+        finally:
+            hung.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            hung.close()
+            os.unlink(real)
+            os.rename(real + ".away", real)
+        self.assertEqual(self.log_in("right"), "M")
+        for connection in accepted:
+            connection.close()
+        env.wait_until(self.bob_lists, "the end of what bob left")
+
+    @staticmethod
+    def bob_lists():
+        try:
+            return as_user(BOB, lambda: len(env.call("ListVaults", ""))) == 0
+        except Remote:
+            return False
+
+
 class Damage(Case):
     """A document that is not what was written, with the one before it beside it."""
     DOCUMENT = "/home/.ecryptfs/alice/vault/ecryptfs-vault.json"

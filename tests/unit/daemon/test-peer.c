@@ -75,6 +75,12 @@ static void in_flight(void **state)
 	assert_true(ecd_peer_may_start(peer));
 	peer->n_in_flight++;
 	assert_false(ecd_peer_may_start(peer));
+	/* What it has left to the store counts as if it still waited for it. */
+	peer->n_in_flight = 1;
+	peer->n_left = ECD_PEER_IN_FLIGHT_MAX - 2;
+	assert_true(ecd_peer_may_start(peer));
+	peer->n_left++;
+	assert_false(ecd_peer_may_start(peer));
 	root->n_in_flight = 1000;
 	assert_true(ecd_peer_may_start(root));
 }
@@ -84,7 +90,7 @@ static void trimmed(void **state)
 	struct ecd_peer *busy = ecd_peer_get(*state, 1), *guesser = ecd_peer_get(*state, 2);
 
 	ecd_peer_get(*state, 3);
-	busy->n_in_flight = 1;
+	busy->n_left = 1;
 	ecd_peer_count_wrong(guesser, START);
 	ecd_peers_trim(*state, START + SECOND);
 	assert_ptr_equal(TAILQ_FIRST((struct ecd_peer_list *)*state), busy);
