@@ -30,6 +30,14 @@ int ecfs_zero_tail(struct inode *inode, loff_t size);
 int ecfs_grow(struct inode *inode, loff_t size);
 int ecfs_back(struct inode *inode, loff_t end);
 
+/* attr.c */
+void ecfs_copy_attr(struct inode *inode);
+int ecfs_getattr(ecfs_idmap_t *idmap, const struct path *path, struct kstat *stat, u32 mask,
+		 unsigned int flags);
+int ecfs_setattr(ecfs_idmap_t *idmap, struct dentry *dentry, struct iattr *attr);
+int ecfs_truncate(struct inode *inode, loff_t size);
+int ecfs_update_time(ECFS_UPDATE_TIME_ARGS);
+
 /* crypto.c */
 int ecfs_md5(struct ecfs_sb *sbi, const u8 *buf, size_t len, u8 ret[ECFMT_MD5_LEN]);
 int ecfs_ecb(const struct ecfmt_cipher *cipher, const u8 *key, size_t key_len,
@@ -63,8 +71,7 @@ extern const struct inode_operations ecfs_file_iops;
 extern const struct inode_operations ecfs_symlink_iops;
 extern const struct inode_operations ecfs_special_iops;
 struct inode *ecfs_iget(struct super_block *sb, struct dentry *lower_dentry);
-void ecfs_copy_attr(struct inode *inode);
-int ecfs_truncate(struct inode *inode, loff_t size);
+char *ecfs_read_target(struct dentry *dentry, size_t *ret_len);
 bool ecfs_name_reserved(const struct inode *dir, const char *name, size_t len);
 
 /* keys.c */

@@ -411,6 +411,14 @@ static inline void ecfs_fillattr(struct inode *inode, struct kstat *stat, u32 ma
 #endif
 }
 
+#if defined(ECFS_HAVE_FS_UPDATE_TIME)
+#define ECFS_UPDATE_TIME_ARGS struct inode *inode, enum fs_update_time type, unsigned int flags
+#elif defined(ECFS_HAVE_UPDATE_TIME_TS)
+#define ECFS_UPDATE_TIME_ARGS struct inode *inode, struct timespec64 *now, int flags
+#else
+#define ECFS_UPDATE_TIME_ARGS struct inode *inode, int flags
+#endif
+
 /* ->write_begin and ->write_end, with the folio inside whatever the kernel passes. */
 #if defined(ECFS_HAVE_WRITE_BEGIN_KIOCB)
 #define ECFS_WRITE_BEGIN_ARGS const struct kiocb *iocb, struct address_space *mapping, \
