@@ -9,6 +9,8 @@
  * metadata is in an extended attribute, not in a header. Each check runs in a child of its own
  * with a time limit. Prints "pass NAME" or "fail NAME: why"; the status is 0 if all ran.
  */
+#include "tests/fs/must.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -47,8 +49,6 @@ static size_t link_len = 4095, name_len = 255;
 static bool in_xattr;
 static size_t header_len = 8192;
 
-static void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
-
 static const char *running;
 
 static void fail(const char *format, ...)
@@ -63,21 +63,6 @@ static void fail(const char *format, ...)
 	fflush(stdout);
 	_exit(1);
 }
-
-/* The call that must not fail. */
-static long must(long ret, const char *what)
-{
-	if (ret < 0)
-		fail("%s: %s", what, strerror(errno));
-	return ret;
-}
-
-#define MUST(call) must((call), #call)
-#define REQUIRE(condition)						\
-	do {								\
-		if (!(condition))					\
-			fail("line %d: not %s (errno %s)", __LINE__, #condition, strerror(errno)); \
-	} while (0)
 
 static void become_user(void)
 {
@@ -1029,6 +1014,24 @@ static void short_below(void)
 	REQUIRE(st.st_size == cut);
 }
 
+/* What the flusher could not write is told by close(), also if it had a size to store as well. */
+static void error_until_close(void)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int fd;
+
+	close(create("a", content, 20000));
+	sync();
+	lower_path(path);
+	lower_stat(&st);
+	fd = MUST(open("a", O_RDWR | O_CLOEXEC));
+	REQUIRE(pwrite(fd, "b", 1, 20000) == 1);
+	MUST(truncate(path, st.st_size - 16384));
+	sync();
+	REQUIRE(close(fd) < 0 && errno == EIO);
+}
+
 static void metadata_hidden(void)
 {
 	char list[1000], value[4096];
@@ -1303,6 +1306,7 @@ static const struct {
 	{ "truncate leaves no trap", truncate_traps },
 	{ "empty file filled from below", filled_from_below },
 	{ "lower file cut short", short_below },
+	{ "error kept for close", error_until_close },
 	{ "file moved below", moved_below },
 	{ "directory moved below", directory_moved_below },
 	{ "file replaced below", replaced_below },

@@ -7,6 +7,8 @@
  * UPPER is the mount, LOWER the directory below it, on a small filesystem of their own. Exits 0 if
  * the check passes; else a line says why it does not.
  */
+#include "tests/fs/must.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -34,8 +36,6 @@ static const char *lower;
 static char chunk[CHUNK];
 static pid_t flusher;
 
-static void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
-
 static void stop_flusher(void)
 {
 	if (flusher > 0 && kill(flusher, SIGKILL) == 0)
@@ -54,21 +54,6 @@ static void fail(const char *format, ...)
 	printf("\n");
 	exit(1);
 }
-
-/* The call that must not fail. */
-static long must(long ret, const char *what)
-{
-	if (ret < 0)
-		fail("%s: %s", what, strerror(errno));
-	return ret;
-}
-
-#define MUST(call) must((call), #call)
-#define REQUIRE(condition)						\
-	do {								\
-		if (!(condition))					\
-			fail("line %d: not %s (errno %s)", __LINE__, #condition, strerror(errno)); \
-	} while (0)
 
 /* Takes all room below but for @left bytes. */
 static void fill(off_t left)
