@@ -242,7 +242,7 @@ static const char *text_lower(const struct ecd_vault *vault)
 
 static const char *text_mount_point(const struct ecd_vault *vault)
 {
-	return vault->mount_point;
+	return ecd_vault_target(vault);
 }
 
 static const char *text_problem(const struct ecd_vault *vault)

@@ -41,7 +41,7 @@ static void end(struct ecd_operation *operation)
 		       operation->logout ? ", the last session is over" : "");
 	} else if (!operation->failure.r) {
 		ecd_fail(&operation->failure, -EIO, EC_LOG_ID_UNMOUNT_FAILED,
-			 "it is still mounted at %s", vault->mount_point);
+			 "it is still mounted at %s", ecd_vault_target(vault));
 	}
 	ecd_operation_finish(operation);
 }

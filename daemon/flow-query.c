@@ -82,7 +82,9 @@ static void on_answer(void *userdata, const struct ecd_failure *failure,
  */
 static unsigned int fits(const struct ecd_vault *vault, const char *designator)
 {
-	const char *const fixed[] = { vault->id, vault->user, vault->lower, vault->mount_point };
+	const char *const fixed[] = {
+		vault->id, vault->user, vault->lower, vault->mount_point, vault->mounted_at,
+	};
 	size_t i;
 
 	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)

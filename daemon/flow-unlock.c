@@ -67,10 +67,8 @@ static void mounted(struct ecd_operation *operation)
 	char uid[16];
 
 	operation->failure = (struct ecd_failure){ 0 };
-	if (operation->mount_point) {
-		free(vault->mount_point);
-		vault->mount_point = ec_take_ptr(operation->mount_point);
-	}
+	if (operation->mount_point)
+		ecd_vault_set_target(vault, operation->mount_point);
 	if (ecd_vault_is_of_home(vault)) {
 		snprintf(uid, sizeof(uid), "%u", vault->owner);
 		/* The password of the login opens the slot: it is the present one. */
@@ -85,7 +83,7 @@ static void mounted(struct ecd_operation *operation)
 	ec_log(LOG_INFO, EC_LOG_FIELDS(.message_id = EC_LOG_ID_VAULT_MOUNTED, .vault = vault->id,
 				       .operation = "unlock", .source = operation->slot_type,
 				       .peer_uid = operation->uid),
-	       "Vault %s (%s) is open at %s", vault->name, vault->id, vault->mount_point);
+	       "Vault %s (%s) is open at %s", vault->name, vault->id, ecd_vault_target(vault));
 	ecd_operation_finish(operation);
 }
 
@@ -259,7 +257,7 @@ static void start(struct ecd_operation *operation)
 {
 	if (operation->vault->mounted)
 		ecd_operation_fail_text(operation, -EALREADY, "it is open at %s",
-					operation->vault->mount_point);
+					ecd_vault_target(operation->vault));
 	else
 		ecd_refresh(operation, refreshed);
 }

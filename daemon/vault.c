@@ -59,6 +59,7 @@ static void vault_release(struct ecd_vault *vault)
 	free(vault->name);
 	free(vault->lower);
 	free(vault->mount_point);
+	free(vault->mounted_at);
 	json_decref(vault->document);
 	json_decref(vault->legacy);
 	free(vault->problem);
@@ -178,13 +179,27 @@ void ecd_vault_set_mounted(struct ecd_vault *vault, bool mounted, const char *en
 
 	vault->mounted = mounted;
 	(void)set_string(&vault->engine, mounted ? engine : NULL);
-	if (!mounted)
+	if (!mounted) {
+		(void)set_string(&vault->mounted_at, NULL);
 		ecd_flag_clear(vault->manager->config.run_dir, "keep", vault->id);
+	}
 	if (!changed)
 		return;
 	ecd_vault_changed(vault);
 	if (mounted && ecd_vault_is_of_home(vault))
 		ecd_sessions_check(vault->manager, vault->owner);
+}
+
+void ecd_vault_set_target(struct ecd_vault *vault, const char *target)
+{
+	bool differs = target && vault->mount_point && strcmp(target, vault->mount_point);
+
+	(void)set_string(&vault->mounted_at, differs ? target : NULL);
+}
+
+const char *ecd_vault_target(const struct ecd_vault *vault)
+{
+	return vault->mounted_at ? vault->mounted_at : vault->mount_point;
 }
 
 /*
@@ -508,9 +523,10 @@ static void note_mounted(void *userdata, const char *id, const json_t *object)
 	json_object_set_new(scan->seen, id, json_true());
 	if (!vault)
 		vault = adopt_home(scan->manager, id, object);
-	if (vault && !vault->mounted)
-		ecd_vault_set_mounted(vault, true,
-				      json_string_value(json_object_get(object, "engine")));
+	if (!vault || vault->mounted)
+		return;
+	ecd_vault_set_target(vault, json_string_value(json_object_get(object, "target")));
+	ecd_vault_set_mounted(vault, true, json_string_value(json_object_get(object, "engine")));
 }
 
 void ecd_vault_scan_mounts(struct ecd_manager *manager)

@@ -31,6 +31,7 @@ struct ecd_vault {
 	char *name;
 	char *lower;
 	char *mount_point;
+	char *mounted_at;	/* where it is mounted, if that is somewhere else; else NULL */
 	json_t *document;	/* as last read, or NULL */
 	json_t *legacy;		/* of a legacy home: the member of probe-home, or NULL */
 	int problem_error;	/* negative errno; the vault is damaged */
@@ -64,6 +65,10 @@ int ecd_vault_update_home(struct ecd_manager *manager, const json_t *probe,
 void ecd_vault_set_document(struct ecd_vault *vault, json_t *document);
 void ecd_vault_set_problem(struct ecd_vault *vault, int r, const char *text);
 void ecd_vault_set_mounted(struct ecd_vault *vault, bool mounted, const char *engine);
+/* Of a mounted one: the place of this mount, forgotten when it is locked. */
+void ecd_vault_set_target(struct ecd_vault *vault, const char *target);
+/* Where it is mounted, or would be. */
+const char *ecd_vault_target(const struct ecd_vault *vault);
 /* Tells the bus that properties changed. */
 void ecd_vault_changed(struct ecd_vault *vault);
 

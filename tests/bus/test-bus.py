@@ -537,27 +537,6 @@ class Passwords(Case):
         self.refused("InvalidArgument", vault_call, path, "ChangeSecret", "a{sv}hh", no_options(),
                      sealed("next"), sealed(""))
 
-    def test_killed_at_any_time(self):
-        """One of the two opens it, whenever the broker dies."""
-        path, _, _ = create_home()
-        now = "right"
-        for i, delay in enumerate((0.0, 0.02, 0.1, 0.3, 0.6, 0.9, 1.2)):
-            new = f"new-{i}"
-            reply = env.call("ChangeLoginSecret", "shh", "alice", sealed(now), sealed(new))
-            time.sleep(delay)
-            env.kill_broker()
-            reply.take() and None
-            time.sleep(0.2)
-            env.start_broker()
-            message = self.log_in(new)
-            if message == "M":
-                now = new
-            else:
-                self.assertEqual(self.log_in(now), "M", f"neither opens it after {delay} s")
-            while self.sockets:
-                self.sockets.pop().close()
-            self.wait_state(path, "locked")
-
     def test_stale(self):
         path, _, _ = create_home()
         self.refused("org.freedesktop.DBus.Error.AccessDenied", as_user, ALICE,
@@ -840,6 +819,24 @@ class Directories(Case):
         env.start_broker()
         self.refused("NotAuthorized", self.make, BOB, "/home/bob/lower", "/home/bob/open")
         self.make()
+
+    def test_another_mount_point_is_for_once(self):
+        path = self.make()
+        for restart in (False, True):
+            env.plans()
+            vault_call(path, "Unlock", "a{sv}h", dbus.Dictionary(
+                {"mount_point": "/home/alice/elsewhere"}, signature="sv"), sealed("right"))
+            self.assertEqual(env.plans()[0]["plan"]["target"], "/home/alice/elsewhere")
+            if restart:
+                env.kill_broker()
+                env.start_broker()
+            self.assertEqual(str(env.get(path, "MountPoint")), "/home/alice/elsewhere")
+            self.assertEqual(str(env.call("ResolveVault", "s", "/home/alice/elsewhere")), path)
+            vault_call(path, "Lock", "a{sv}", no_options())
+            self.assertEqual(str(env.get(path, "MountPoint")), "/home/alice/open")
+            vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("right"))
+            self.assertEqual(env.plans()[0]["plan"]["target"], "/home/alice/open")
+            vault_call(path, "Lock", "a{sv}", no_options())
 
     def test_symlink_on_the_way(self):
         as_user(ALICE, lambda: os.symlink("/home/bob", "/home/alice/link"))
@@ -1286,6 +1283,109 @@ class BadInput(Case):
             sock.close()
         self.assertEqual(self.state(path), "locked")
         self.assertEqual(self.log_in("right"), "M")
+
+
+class Killed(Case):
+    """A change of the secret is cut short at each of its steps: one of the two always opens."""
+
+    STORE_CALLS = ("write", "fsync", "linkat", "renameat", "fchown", "fchmod", "unlinkat", "sendmsg")
+
+    @staticmethod
+    def trace(*options):
+        return ["strace", "-f", "-qq", "-o", env.run + "/trace", *options]
+
+    def inject(self, call, n):
+        return self.trace("-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={n}")
+
+    def change_cut_short(self, now, new):
+        """Ends with the change, or when the broker is gone."""
+        session = None
+        try:
+            reply = env.call("ChangeLoginSecret", "shh", "alice", sealed(now), sealed(new))
+            session = socket.socket(fileno=reply.take())
+            session.settimeout(0.1)
+        except Remote:
+            pass
+
+        def over():
+            if env.broker.poll() is not None:
+                return True
+            try:
+                return session is not None and session.recv(4096) != b"W"
+            except TimeoutError:
+                return False
+        env.wait_until(over, "the change, or its end")
+        if session:
+            session.close()
+
+    def opens(self, path, text):
+        try:
+            vault_call(path, "Unlock", "a{sv}h", no_options(), sealed(text))
+        except Remote as error:
+            self.assertEqual(error.name, ERROR + "WrongSecret", error.text)
+            return False
+        vault_call(path, "Lock", "a{sv}", no_options())
+        return True
+
+    def one_of(self, path, new, now, what):
+        if self.opens(path, new):
+            return new
+        self.assertTrue(self.opens(path, now), f"neither opens it: {what}")
+        return now
+
+    def test_broker_at_each_message(self):
+        path, _, _ = create_home()
+        now, kills, changed = "right", 0, 0
+        for n in range(1, 200):
+            new = f"new-{n}"
+            with subprocess.Popen(self.inject("sendmsg", n) + ["-p", str(env.broker.pid)]) as tracer:
+                env.wait_until(lambda: "TracerPid:\t0" not in
+                               open(f"/proc/{env.broker.pid}/status").read(), "strace")
+                self.change_cut_short(now, new)
+                killed = env.broker.poll() is not None
+                tracer.terminate()
+            if killed:
+                kills += 1
+                env.start_broker()
+                env.call("ResolveVault", "s", "alice")
+            after = self.one_of(path, new, now, f"broker killed at message {n}")
+            changed += after == new
+            now = after
+            if not killed:
+                break
+        self.assertFalse(killed)
+        self.assertEqual(after, new, "the change that was not cut short")
+        self.assertGreater(kills, 3)
+        print(f"broker killed at each of the {kills} messages of a change: "
+              f"the new secret opened {changed - 1} times, the old one the others")
+
+    def test_store_at_each_step(self):
+        path, _, _ = create_home()
+        now, kills, changed = "right", {}, 0
+        for call in self.STORE_CALLS:
+            kills[call] = 0
+            for n in range(1, 50):
+                new = f"{call}-{n}"
+                # -D: the store is the process that the socket was meant for
+                env.start_activator("store", *self.inject(call, n)[:1], "-D",
+                                    *self.inject(call, n)[1:])
+                open(env.run + "/trace", "w").close()
+                self.change_cut_short(now, new)
+                env.start_activator("store")
+                with open(env.run + "/trace") as file:
+                    killed = "killed by SIGKILL" in file.read()
+                kills[call] += killed
+                after = self.one_of(path, new, now, f"store killed at {call} {n}")
+                changed += after == new
+                now = after
+                if not killed:
+                    break
+            self.assertFalse(killed, call)
+        self.assertGreater(kills["write"], 0)
+        self.assertGreater(kills["fsync"], 0)
+        self.assertGreater(kills["renameat"], 0)
+        print(f"store killed at each step: {kills}; the new secret opened {changed} times, "
+              f"the old one the others")
 
 
 class Restart(Case):
