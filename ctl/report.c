@@ -15,6 +15,8 @@ static const char *hint(int r)
 	switch (r) {
 	case -ENOENT:
 		return "`ecryptfsctl list` shows the vaults that you may see.";
+	case -ENOTDIR:
+		return "Make that directory first.";
 	case -EKEYREJECTED:
 		return "Try again, or use the recovery key.";
 	case -EBUSY:

@@ -63,7 +63,7 @@ static int request_directory(struct ctl *ctl, struct request *ret)
 	ret->lower = ctl_absolute_path(ctl->args[0]);
 	ret->mount_point = ctl_absolute_path(ctl->args[ctl->n_args - 1]);
 	if (!ret->lower || !ret->mount_point)
-		return ctl_fail(ctl, -ENOENT, "create a vault in",
+		return ctl_fail(ctl, -ENOTDIR, "create a vault in",
 				ctl->args[ret->lower ? ctl->n_args - 1 : 0],
 				"the directory that it would be in does not exist");
 	return 0;

@@ -33,6 +33,7 @@ static const struct {
 	{ EAGAIN, "Wait a minute and try again", EC_LOG_ID_RATE_LIMITED },
 	{ EALREADY, "Use it, or close it: ecryptfsctl lock", NULL },
 	{ EEXIST, "See which there are: ecryptfsctl list", NULL },
+	{ ENOTDIR, "Make that directory first", NULL },
 };
 
 int ecd_failv(struct ecd_failure *failure, int r, const char *message_id, const char *format,

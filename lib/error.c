@@ -38,6 +38,7 @@ static const struct error_row rows[] = {
 	{ EROFS, NAME("ReadOnly"), 18, "it is read-only" },
 	{ ECANCELED, NAME("Cancelled"), 19, "it was cancelled" },
 	{ EAGAIN, NAME("RateLimited"), 20, "there were too many attempts, wait a little" },
+	{ ENOTDIR, NAME("NoSuchDirectory"), 21, "the directory that it would be in does not exist" },
 	{ EINVAL, NAME("InvalidArgument"), 2, "an argument is not valid" },
 };
 

@@ -22,6 +22,7 @@
  *   EROFS		ReadOnly			18
  *   ECANCELED		Cancelled			19
  *   EAGAIN		RateLimited			20
+ *   ENOTDIR		NoSuchDirectory			21
  *   EINVAL		InvalidArgument			2 (the code of wrong usage)
  *   any other		Failed				1
  *

@@ -353,6 +353,9 @@ static int open_or_make(const char *path, uid_t owner, int *ret_fd, bool *ret_ma
 	slash = strrchr(parent, '/');
 	slash[slash == parent] = '\0';
 	r = st_open_dir(AT_FDCWD, parent, &parent_fd, problem);
+	if (r == -ENOENT)
+		return st_fail(problem, -ENOTDIR, "there is no directory %s, in which %s would be made",
+			       parent, path);
 	if (r < 0)
 		return r;
 	if (mkdirat(parent_fd, strrchr(path, '/') + 1, 0700) < 0 && errno != EEXIST)

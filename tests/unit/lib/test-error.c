@@ -34,6 +34,7 @@ static const struct {
 	{ EROFS, "ReadOnly", 18, EROFS },
 	{ ECANCELED, "Cancelled", 19, ECANCELED },
 	{ EAGAIN, "RateLimited", 20, EAGAIN },
+	{ ENOTDIR, "NoSuchDirectory", 21, ENOTDIR },
 	{ EINVAL, "InvalidArgument", 2, EINVAL },
 	{ ENXIO, "Failed", 1, EIO },
 	{ EIO, "Failed", 1, EIO },
@@ -64,7 +65,7 @@ static void test_every_errno_has_words(void **state)
 		assert_int_equal(strncmp(ec_error_bus_name(-r), EC_ERROR_PREFIX,
 					 strlen(EC_ERROR_PREFIX)), 0);
 		assert_non_null(ec_error_sentence(-r));
-		assert_in_range(ec_error_exit_code(-r), 1, 20);
+		assert_in_range(ec_error_exit_code(-r), 1, 21);
 	}
 }
 
