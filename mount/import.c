@@ -4,6 +4,7 @@
 
 #include "lib/cleanup.h"
 #include "mount/blockers.h"
+#include "mount/clock.h"
 #include "mount/mount-table.h"
 #include "mount/pin.h"
 #include "mount/placeholder.h"
@@ -24,6 +25,9 @@
 /* Header region and the rounding of the last extent. */
 #define OVERHEAD_PER_FILE (8192u + 4096u)
 #define SCAN_MS 30000u
+/* The manager of a user, and services in his home with it, end 10 s after his last session. */
+#define PATIENCE_MS 15000u
+#define RETRY_MS 500u
 /* How many losses are named one by one, so that a huge home does not flood the journal. */
 #define LOSSES_MAX 200u
 
@@ -292,13 +296,14 @@ static int check_vault_empty(int root, struct ec_why *why)
 struct pulse {
 	const struct ec_import *import;
 	const char *doing;
+	bool must_end;		/* undoing, and what comes between the swap and the mount */
 };
 
 static int beat(void *userdata)
 {
 	const struct pulse *pulse = userdata;
 
-	if (cancelled(pulse->import))
+	if (!pulse->must_end && cancelled(pulse->import))
 		return -ECANCELED;
 	tell(pulse->import, "%s", pulse->doing);
 	return 0;
@@ -308,9 +313,9 @@ static int beat(void *userdata)
 static int with_vault(const struct ec_import *import, struct places *places,
 		      int (*work)(struct places *places, int root, struct ec_tree_watch *watch,
 				  struct ec_why *why),
-		      const char *doing, struct ec_why *why)
+		      const char *doing, bool must_end, struct ec_why *why)
 {
-	struct pulse pulse = { .import = import, .doing = doing };
+	struct pulse pulse = { .import = import, .doing = doing, .must_end = must_end };
 	struct ec_tree_watch watch = { .tick = beat, .userdata = &pulse };
 	_cleanup_close_ int root = -1;
 	int r, r2;
@@ -320,9 +325,9 @@ static int with_vault(const struct ec_import *import, struct places *places,
 		ec_import_clean_up(import->staging, import->id);
 		return r;
 	}
-	r = work(places, root, doing ? &watch : NULL, why);
+	r = work(places, root, &watch, why);
 	r2 = unstage(import, &root, why);
-	if (r == 0 && doing && cancelled(import))
+	if (r == 0 && !must_end && cancelled(import))
 		r = -ECANCELED;
 	return r < 0 ? r : r2;
 }
@@ -415,6 +420,28 @@ static int check_unused(const struct places *places, struct ec_why *why)
 			  home, names);
 }
 
+/* Somebody may just be leaving. */
+static int wait_until_unused(const struct places *places, struct ec_why *why)
+{
+	const struct ec_import *import = places->import;
+	const uint64_t deadline = ec_now_ms() + PATIENCE_MS;
+	bool told = false;
+
+	for (;;) {
+		struct ec_why busy = EC_WHY_NULL;
+		int r = check_unused(places, &busy);
+
+		if (r == -EBUSY && cancelled(import))
+			return -ECANCELED;
+		if (r != -EBUSY || ec_now_ms() >= deadline)
+			return r < 0 ? ec_why_set(why, r, "%s", busy.text) : 0;
+		if (!told)
+			tell(import, "waiting: %s", busy.text);
+		told = true;
+		nanosleep(&(struct timespec){ .tv_nsec = RETRY_MS * 1000000L }, NULL);
+	}
+}
+
 static int check_unchanged(const struct places *places, struct ec_tree_watch *watch,
 			   struct ec_why *why)
 {
@@ -455,10 +482,11 @@ static int copy_and_compare(const struct ec_import *import, struct places *place
 
 	snprintf(doing, sizeof(doing), "copying %" PRIu64 " files, %" PRIu64 " MiB", counts->files,
 		 counts->bytes >> 20);
-	r = with_vault(import, places, copy_work, doing, why);
+	r = with_vault(import, places, copy_work, doing, false, why);
 	if (r < 0)
 		return r;
-	return with_vault(import, places, compare_work, "comparing the copy with the files", why);
+	return with_vault(import, places, compare_work, "comparing the copy with the files", false,
+			  why);
 }
 
 static int import_files(const struct ec_import *import, struct places *places,
@@ -471,7 +499,7 @@ static int import_files(const struct ec_import *import, struct places *places,
 
 	r = check_no_mounts(import, places, why);
 	if (r == 0)
-		r = check_unused(places, why);
+		r = wait_until_unused(places, why);
 	if (r == 0 && syncfs(places->home) < 0)
 		r = ec_why_set(why, -errno, "%s cannot be written back: %s", import->plan->import,
 			       strerror(errno));
@@ -495,6 +523,9 @@ static int import_files(const struct ec_import *import, struct places *places,
  */
 static int swap(struct places *places, struct ec_why *why)
 {
+	struct pulse pulse = { .import = places->import, .doing = "looking for changes",
+			       .must_end = true };
+	struct ec_tree_watch watch = { .tick = beat, .userdata = &pulse };
 	int r;
 
 	if (places->home < 0)
@@ -503,7 +534,7 @@ static int swap(struct places *places, struct ec_why *why)
 		r = ec_placeholder_swap(&places->placeholder, places->home_ino, why);
 	places->swapped = r == 0;
 	if (r == 0 && places->home >= 0)
-		r = check_quiet(places, NULL, why);
+		r = check_quiet(places, &watch, why);
 	return r;
 }
 
@@ -532,7 +563,7 @@ static void undo(const struct ec_import *import, struct places *places, struct e
 		return;
 	ec_placeholder_discard(&places->placeholder);
 	if (places->copied)
-		with_vault(import, places, remove_work, NULL, NULL);
+		with_vault(import, places, remove_work, "emptying the vault again", true, NULL);
 }
 
 int ec_import_run(const struct ec_import *import, struct ec_why *why)
