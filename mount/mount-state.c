@@ -5,6 +5,7 @@
 #include "lib/cleanup.h"
 #include "mount/engine.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -149,6 +150,45 @@ int ec_mount_state_read(const char *directory, const char *id, struct ec_mount_s
 	*ret = state;
 	state = EC_MOUNT_STATE_NULL;
 	return 0;
+}
+
+/* "home-1" of "home-1.json" in ret; false for other names. */
+static bool id_of_file(const char *name, char *ret, size_t ret_len)
+{
+	size_t len = strlen(name);
+
+	if (name[0] == '.' || len <= 5 || strcmp(name + len - 5, ".json") || len - 5 >= ret_len)
+		return false;
+	memcpy(ret, name, len - 5);
+	ret[len - 5] = 0;
+	return true;
+}
+
+int ec_mount_state_find_source(const char *directory, const char *source, const char *id,
+			       bool (*stands)(const struct ec_mount_state *state),
+			       struct ec_mount_state *ret)
+{
+	DIR *dir = opendir(directory);
+	struct dirent *entry;
+	int r = -ENOENT;
+
+	while (dir && r == -ENOENT && (entry = readdir(dir))) {
+		struct ec_mount_state state = EC_MOUNT_STATE_NULL;
+		char other[256];
+
+		if (!id_of_file(entry->d_name, other, sizeof(other)) || !strcmp(other, id) ||
+		    ec_mount_state_read(directory, other, &state) < 0)
+			continue;
+		if (strcmp(state.source, source) || !stands(&state)) {
+			ec_mount_state_done(&state);
+			continue;
+		}
+		*ret = state;
+		r = 0;
+	}
+	if (dir)
+		closedir(dir);
+	return r;
 }
 
 int ec_mount_state_remove(const char *directory, const char *id)

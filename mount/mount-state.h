@@ -9,6 +9,7 @@
 #ifndef EC_MOUNT_STATE_H
 #define EC_MOUNT_STATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -33,6 +34,13 @@ int ec_mount_state_write(const char *directory, const struct ec_mount_state *sta
 			 const struct ec_mount_options *options);
 /* 0, -ENOENT, -EBADMSG. */
 int ec_mount_state_read(const char *directory, const char *id, struct ec_mount_state *ret);
+/*
+ * The state of another mount than id's with that source, of those that stands() says stand. 0,
+ * -ENOENT; what is damaged or not readable is left out.
+ */
+int ec_mount_state_find_source(const char *directory, const char *source, const char *id,
+			       bool (*stands)(const struct ec_mount_state *state),
+			       struct ec_mount_state *ret);
 /* 0 also if it is not there. */
 int ec_mount_state_remove(const char *directory, const char *id);
 void ec_mount_state_done(struct ec_mount_state *state);

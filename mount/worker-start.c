@@ -93,6 +93,25 @@ static int check_target(const char *id, const struct ec_plan *plan, int target,
 	return 0;
 }
 
+static bool stands(const struct ec_mount_state *state)
+{
+	struct ec_unmount_request request = request_from_state(state);
+
+	return ec_unmount_stands(&request);
+}
+
+/* Two mounts of one lower directory know nothing of each other, and each writes over the other. */
+static int check_source(const char *id, const struct ec_plan *plan, struct ec_why *why)
+{
+	_cleanup_mount_state_ struct ec_mount_state state = EC_MOUNT_STATE_NULL;
+
+	if (ec_mount_state_find_source(EC_MOUNT_STATE_DIRECTORY, plan->source, id, stands,
+				       &state) < 0)
+		return 0;
+	return ec_why_set(why, -EBUSY, "%s is mounted at %s already, as %s", plan->source,
+			  state.target, state.id);
+}
+
 static int mount_plan(const char *id, const struct ec_plan *plan, const struct ec_key_set *keys,
 		      struct ec_mounted *ret, struct ec_why *why)
 {
@@ -247,6 +266,9 @@ static int start(const char *id, struct ec_broker *broker, struct ec_mounted *re
 		r = check_detached(id, why);
 	if (r == 0)
 		r = ec_broker_plan(broker, &plan, &keys, why);
+	if (r < 0)
+		return r;
+	r = check_source(id, &plan, why);
 	if (r < 0)
 		return r;
 	ec_import_clean_up(EC_IMPORT_STAGING, id);

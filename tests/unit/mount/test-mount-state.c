@@ -41,6 +41,38 @@ static void test_round_trip(void **state)
 	ec_mount_options_done(&options);
 }
 
+static bool says_yes(const struct ec_mount_state *state)
+{
+	return true;
+}
+
+static bool says_no(const struct ec_mount_state *state)
+{
+	return false;
+}
+
+/* Another vault's mount of the same lower directory is found, one's own is none. */
+static void test_find_source(void **state)
+{
+	struct ec_mount_options options = { 0 };
+	struct ec_mount_state found = EC_MOUNT_STATE_NULL;
+	const char *source = sample.source;
+
+	assert_int_equal(ec_mount_state_find_source("run/none", source, "x", says_yes, &found), -ENOENT);
+	assert_int_equal(ec_mount_state_write("run/find", &sample, &options), 0);
+	sh("echo '{' > run/find/damaged.json; touch run/find/.json run/find/other run/find/.x.json");
+	assert_int_equal(ec_mount_state_find_source("run/find", source, "home-1", says_no, &found),
+			 -ENOENT);
+	assert_int_equal(ec_mount_state_find_source("run/find", source, "home-1000", says_yes, &found),
+			 -ENOENT);
+	assert_int_equal(ec_mount_state_find_source("run/find", "/x", "home-1", says_yes, &found),
+			 -ENOENT);
+	assert_null(found.id);
+	assert_int_equal(ec_mount_state_find_source("run/find", source, "home-1", says_yes, &found), 0);
+	assert_string_equal(found.id, "home-1000");
+	ec_mount_state_done(&found);
+}
+
 /* A full disk, played by RLIMIT_FSIZE: the old file stays, nothing half stands beside it. */
 static void test_no_space(void **state)
 {
@@ -88,6 +120,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_find_source),
 		cmocka_unit_test(test_no_space),
 		cmocka_unit_test(test_damaged),
 	};
