@@ -152,6 +152,7 @@ bool ctl_secret_is_typed(const struct ctl *ctl);
 /* verb-*.c */
 int ctl_verb_create(struct ctl *ctl);
 int ctl_verb_doctor(struct ctl *ctl);
+int ctl_verb_forget(struct ctl *ctl);
 int ctl_verb_inspect(struct ctl *ctl);
 int ctl_verb_list(struct ctl *ctl);
 int ctl_verb_lock(struct ctl *ctl);

@@ -66,6 +66,15 @@ static const struct ctl_verb verbs[] = {
 		.options = CTL_KEY | CTL_NEW_KEY,
 		.run = ctl_verb_passwd,
 	}, {
+		.name = "forget",
+		.arguments = "VAULT",
+		.summary = "take a locked directory vault off the list",
+		.help = "For a vault whose directory is gone. Nothing on the disk is touched; but a vault "
+			"that is\nstill there can no longer be opened by its name.\n",
+		.n_args_min = 1,
+		.n_args_max = 1,
+		.run = ctl_verb_forget,
+	}, {
 		.name = "inspect",
 		.arguments = "FILE...",
 		.summary = "what an encrypted file says about itself, without key",

@@ -107,8 +107,10 @@ static void print_problems(const json_t *vaults)
 		_cleanup_free_ char *name = ctl_printable(ctl_vault_string(vault, "name"));
 
 		if (problem && name && problem[0])
-			printf("\n%s%s%s: %s\n", ctl_colour_begin(state_colour(vault)), name,
-			       ctl_colour_end(state_colour(vault)), problem);
+			printf("\n%s%s%s: %s.%s\n", ctl_colour_begin(state_colour(vault)), name,
+			       ctl_colour_end(state_colour(vault)), problem,
+			       strcmp(ctl_vault_string(vault, "kind"), "directory") ? "" :
+			       " If it is gone for good: ecryptfsctl forget VAULT");
 	}
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* unlock, lock, lock-all: plaintext visible, and not. */
+/* unlock, lock, lock-all, forget: plaintext visible, and not. */
 #include "ctl/ctl.h"
 
 #include "lib/bus-client.h"
@@ -131,6 +131,24 @@ int ctl_verb_lock(struct ctl *ctl)
 	if (r < 0)
 		return ctl_fail(ctl, r, "lock", arg, text);
 	return done(ctl, "Closed.");
+}
+
+int ctl_verb_forget(struct ctl *ctl)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
+	_cleanup_free_ char *path = NULL, *text = NULL;
+	const char *arg = ctl->args[0];
+	int r;
+
+	r = ctl_resolve(ctl, "forget", arg, &path);
+	if (r != 0)
+		return r;
+	r = ctl_call_new(ctl, path, EC_BUS_VAULT_IFACE, "Forget", &call);
+	if (r >= 0)
+		r = ctl_call(ctl, call, CTL_SLOW_US, &reply, &text);
+	if (r < 0)
+		return ctl_fail(ctl, r, "forget", arg, text);
+	return done(ctl, "Forgotten. Nothing on the disk was touched.");
 }
 
 int ctl_verb_lock_all(struct ctl *ctl)

@@ -204,6 +204,7 @@ static const char *verb(const struct ecd_operation *operation)
 		[ECD_OPERATION_CHANGE] = "keeps its old secret",
 		[ECD_OPERATION_CREATE] = "cannot be created",
 		[ECD_OPERATION_QUERY] = "cannot be shown",
+		[ECD_OPERATION_FORGET] = "cannot be forgotten",
 	};
 
 	return verbs[operation->kind];

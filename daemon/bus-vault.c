@@ -178,6 +178,19 @@ static int method_lock(sd_bus_message *message, void *userdata, sd_bus_error *er
 	return 1;
 }
 
+static int method_forget(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct ecd_operation *operation;
+	struct ecd_vault *vault = userdata;
+	int r;
+
+	r = new_operation(message, vault, ECD_OPERATION_FORGET, reply_empty, &operation, error);
+	if (r < 0)
+		return r;
+	authorize(operation, vault);
+	return 1;
+}
+
 static int read_change(sd_bus_message *message, struct ecd_operation *operation,
 		       sd_bus_error *error)
 {
@@ -364,6 +377,7 @@ static const sd_bus_vtable vault_vtable[] = {
 	METHOD("Unlock", "a{sv}h", "u", method_unlock),
 	METHOD("Lock", "a{sv}", NULL, method_lock),
 	METHOD("ChangeSecret", "a{sv}hh", NULL, method_change_secret),
+	METHOD("Forget", NULL, NULL, method_forget),
 	SD_BUS_PROPERTY("Uuid", "s", get_text, 0, 0),
 	SD_BUS_PROPERTY("Name", "s", get_text, 0, 0),
 	SD_BUS_PROPERTY("Kind", "s", get_text, 0, 0),

@@ -20,6 +20,7 @@ static const struct ecd_flow *const flows[] = {
 	[ECD_OPERATION_CHANGE] = &ecd_flow_change,
 	[ECD_OPERATION_CREATE] = &ecd_flow_create,
 	[ECD_OPERATION_QUERY] = &ecd_flow_query,
+	[ECD_OPERATION_FORGET] = &ecd_flow_forget,
 };
 
 int ecd_operation_new(struct ecd_manager *manager, enum ecd_operation_kind kind, uid_t uid,

@@ -33,6 +33,7 @@ enum ecd_operation_kind {
 	ECD_OPERATION_CHANGE,
 	ECD_OPERATION_CREATE,
 	ECD_OPERATION_QUERY,
+	ECD_OPERATION_FORGET,
 };
 
 typedef void (*ecd_operation_fn)(struct ecd_operation *operation, void *userdata);
@@ -126,6 +127,7 @@ extern const struct ecd_flow ecd_flow_lock;
 extern const struct ecd_flow ecd_flow_change;
 extern const struct ecd_flow ecd_flow_create;
 extern const struct ecd_flow ecd_flow_query;
+extern const struct ecd_flow ecd_flow_forget;
 
 /* 0; -EAGAIN if uid has too many already; -ENOMEM. done is called exactly once, after which
  * the operation is freed. */

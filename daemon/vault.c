@@ -484,12 +484,13 @@ int ecd_vault_register_directory(struct ecd_manager *manager, const char *uuid, 
 	return *ret ? 0 : ecd_fail(failure, -ENOMEM, NULL, "out of memory");
 }
 
-void ecd_vault_unregister_directory(struct ecd_manager *manager, const char *uuid)
+int ecd_vault_unregister_directory(struct ecd_manager *manager, const char *uuid)
 {
 	_cleanup_free_ char *path = ecd_path(manager->config.state_dir, "vaults", uuid, ".json");
 
-	if (path)
-		(void)unlink(path);
+	if (!path)
+		return -ENOMEM;
+	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 /* What is known of a home that was mounted before this process began. */

@@ -85,7 +85,8 @@ int ecd_vault_load_directories(struct ecd_manager *manager);
 int ecd_vault_register_directory(struct ecd_manager *manager, const char *uuid, uid_t owner,
 				 const char *name, const char *lower, const char *mount_point,
 				 struct ecd_vault **ret, struct ecd_failure *failure);
-void ecd_vault_unregister_directory(struct ecd_manager *manager, const char *uuid);
+/* 0, also if it was not there; negative errno. The vault itself stays. */
+int ecd_vault_unregister_directory(struct ecd_manager *manager, const char *uuid);
 /* Looks at run_dir/mounts: what is mounted, and by which engine. */
 void ecd_vault_scan_mounts(struct ecd_manager *manager);
 

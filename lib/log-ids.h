@@ -8,6 +8,8 @@
 
 /* a vault was created */
 #define EC_LOG_ID_VAULT_CREATED "1d41487ff7067f314dd93a188a318070"
+/* a directory vault was taken out of the register */
+#define EC_LOG_ID_VAULT_FORGOTTEN "89b94e75106f075a89aed7deb97c3a99"
 /* a secret opened a slot of a vault */
 #define EC_LOG_ID_VAULT_UNLOCKED "d3e0819b50962929fe805ea7d888fcd8"
 /* a secret opened no slot */

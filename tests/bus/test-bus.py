@@ -820,6 +820,36 @@ class Directories(Case):
         self.refused("NotAuthorized", self.make, BOB, "/home/bob/lower", "/home/bob/open")
         self.make()
 
+    def test_gone_and_forgotten(self):
+        path = self.make()
+        subprocess.run("mv /home/alice/lower /home/alice/away", shell=True, check=True)
+        self.assertEqual([str(p) for p in as_user(ALICE, lambda: env.call("ListVaults", ""))], [path])
+        self.assertEqual(self.state(path), "damaged")
+        self.assertIn("/home/alice/lower is not there", str(env.get(path, "Problem")))
+        self.refused("NotAuthorized", as_user, BOB, lambda: vault_call(path, "Forget", ""))
+        as_user(ALICE, lambda: vault_call(path, "Forget", ""))
+        self.assertEqual(env.call("ListVaults", ""), [])
+        self.refused("org.freedesktop.DBus.Error.UnknownObject", vault_call, path, "Forget", "")
+        env.kill_broker()
+        env.start_broker()
+        self.assertEqual(env.call("ListVaults", ""), [], "nor after a restart")
+        self.assertEqual(sorted(os.listdir("/home/alice/away")),
+                         ["ecryptfs-vault.json", "ecryptfs-vault.json.bak"])
+        self.make()
+
+    def test_forget_what_is_there(self):
+        path = self.make()
+        as_user(ALICE, lambda: vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("right")))
+        self.refused("AlreadyUnlocked", vault_call, path, "Forget", "")
+        self.assertEqual(self.state(path), "mounted")
+        vault_call(path, "Lock", "a{sv}", no_options())
+        files = os.listdir("/home/alice/lower")
+        vault_call(path, "Forget", "")
+        self.assertEqual(os.listdir("/home/alice/lower"), files)
+        self.assertIn("its files were in /home/alice/lower", env.output())
+        home, _, _ = create_home()
+        self.refused("NotSupported", vault_call, home, "Forget", "")
+
     def test_another_mount_point_is_for_once(self):
         path = self.make()
         for restart in (False, True):
@@ -1342,8 +1372,9 @@ class Killed(Case):
                 env.wait_until(lambda: "TracerPid:\t0" not in
                                open(f"/proc/{env.broker.pid}/status").read(), "strace")
                 self.change_cut_short(now, new)
-                killed = env.broker.poll() is not None
+                time.sleep(0.3)		# it speaks on after its answer
                 tracer.terminate()
+            killed = env.broker.poll() is not None
             if killed:
                 kills += 1
                 env.start_broker()

@@ -361,6 +361,23 @@ def test_damaged():
     good("lock", "/home/plain")
 
 
+def test_forget():
+    good("unlock", "papers", key(SECRET))
+    want(16, "papers cannot be forgotten: it is open", "forget", "papers")
+    good("lock", "papers")
+    want(9, "cannot be forgotten: a home", "forget", "alice")
+    want(3, '"nothing"', "forget", "nothing")
+    want(2, "forget needs VAULT", "forget")
+    os.rename("/home/lower", "/home/away")
+    out = good("list")
+    assert re.search(r"^papers +damaged", out, re.M), out
+    assert "/home/lower is not there" in out and "ecryptfsctl forget" in out, out
+    assert good("forget", "papers") == "Forgotten. Nothing on the disk was touched.\n"
+    assert "papers" not in good("list", "--plain")
+    assert os.path.exists("/home/away/ecryptfs-vault.json")
+    assert as_json("forget", "plain3") == {"version": 1}
+
+
 def test_create_that_cannot_be_opened():
     """The home is encrypted by then: not a failure, and the recovery key is shown."""
     ENV.control("systemd1", "SetMode", "s", "fail-late")
