@@ -152,11 +152,7 @@ class Environment:
         self.wait_for(self.run + "/bus")
         self.activators = {}
         for name in ("key-helper", "store"):
-            path = f"{self.run}/{name}.socket"
-            self.activators[name] = self.spawn(
-                ["systemd-socket-activate", "--seqpacket", "--accept", "-l", path, self.programs[name]],
-                env=dict(os.environ, SYSTEMD_LOG_LEVEL="warning"))
-            self.wait_for(path)
+            self.start_activator(name)
         self.spawn([sys.executable, HERE + "/standins.py", self.run])
         self.wait_until(lambda: os.path.exists(self.run + "/standins.log"), "the stand-ins")
         self.broker = None
@@ -231,6 +227,18 @@ class Environment:
             finally:
                 bus.close()
         self.wait_until(is_up, "the broker's name")
+
+    def start_activator(self, name, *wrapper):
+        """What starts a process for each connection to a socket, in place of the one before."""
+        path = f"{self.run}/{name}.socket"
+        if name in self.activators:
+            self.activators[name].kill()
+            self.activators[name].wait()
+            os.unlink(path)
+        self.activators[name] = self.spawn(
+            ["systemd-socket-activate", "--seqpacket", "--accept", "-l", path, *wrapper,
+             self.programs[name]], env=dict(os.environ, SYSTEMD_LOG_LEVEL="warning"))
+        self.wait_for(path)
 
     def kill_broker(self):
         self.broker.send_signal(signal.SIGKILL)
