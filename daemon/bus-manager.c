@@ -125,15 +125,21 @@ static int append_paths(sd_bus_message *reply, const struct ecd_operation *opera
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static void reply_list(struct ecd_operation *operation, void *userdata)
+static void reply_with(struct ecd_operation *operation,
+		       int (*append)(sd_bus_message *reply, const struct ecd_operation *operation))
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 
 	if (sd_bus_message_new_method_return(operation->message, &reply) >= 0 &&
-	    append_paths(reply, operation) >= 0)
+	    append(reply, operation) >= 0)
 		(void)sd_bus_send(operation->manager->bus, reply, NULL);
 	else
 		(void)sd_bus_reply_method_errno(operation->message, -ENOMEM, NULL);
+}
+
+static void reply_list(struct ecd_operation *operation, void *userdata)
+{
+	reply_with(operation, append_paths);
 }
 
 static int query(sd_bus_message *message, struct ecd_manager *manager, const char *designator,
@@ -292,13 +298,7 @@ static int append_created(sd_bus_message *reply, const struct ecd_operation *ope
 
 static void reply_created(struct ecd_operation *operation, void *userdata)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-
-	if (sd_bus_message_new_method_return(operation->message, &reply) >= 0 &&
-	    append_created(reply, operation) >= 0)
-		(void)sd_bus_send(operation->manager->bus, reply, NULL);
-	else
-		(void)sd_bus_reply_method_errno(operation->message, -ENOMEM, NULL);
+	reply_with(operation, append_created);
 }
 
 static int read_create(sd_bus_message *message, struct ecd_operation *operation,

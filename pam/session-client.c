@@ -448,6 +448,22 @@ static const char *call_text(int r, const char *text)
 	return r == -ETIMEDOUT ? "the service does not answer" : NULL;
 }
 
+/* All of it, to the end that the broker tells; *ret_fd is the descriptor, or -1. */
+static void run(const struct request *request, ecp_progress_fn progress, void *userdata,
+		struct ecp_result *ret, int *ret_fd)
+{
+	uint64_t start_ms = now_ms();
+	char text[ECP_TEXT_LEN] = "";
+	int r;
+
+	*ret_fd = -1;
+	r = begin(request, start_ms, text, ret_fd);
+	if (r < 0)
+		result_fail(ret, r, call_text(r, text));
+	else
+		wait_for_end(*ret_fd, start_ms, progress, userdata, ret);
+}
+
 /**
  * ecp_open_session() - a session of user begins
  * @user:	login name
@@ -472,16 +488,10 @@ void ecp_open_session(const char *user, const struct ecp_info *info,
 		.secrets = { secrets, secrets + 1 },
 		.n_secrets = n_secrets,
 	};
-	uint64_t start_ms = now_ms();
 	_cleanup_close_ int fd = -1;
-	char text[ECP_TEXT_LEN] = "";
-	int r;
 
 	*ret_fd = -1;
-	r = begin(&request, start_ms, text, &fd);
-	if (r < 0)
-		return result_fail(ret, r, call_text(r, text));
-	wait_for_end(fd, start_ms, NULL, NULL, ret);
+	run(&request, NULL, NULL, ret, &fd);
 	if (ret->end != ECP_END_FAILED || ret->reported)
 		*ret_fd = ec_take_fd(&fd);
 }
@@ -505,13 +515,7 @@ void ecp_change_secret(const char *user, const struct ec_secret *old_secret,
 		.secrets = { old_secret, new_secret },
 		.n_secrets = 2,
 	};
-	uint64_t start_ms = now_ms();
 	_cleanup_close_ int fd = -1;
-	char text[ECP_TEXT_LEN] = "";
-	int r;
 
-	r = begin(&request, start_ms, text, &fd);
-	if (r < 0)
-		return result_fail(ret, r, call_text(r, text));
-	wait_for_end(fd, start_ms, progress, userdata, ret);
+	run(&request, progress, userdata, ret, &fd);
 }
