@@ -302,6 +302,7 @@ def main():
             arguments = (engine, found) if part is second_use else (engine,)
             report.attempt(f"{engine}: {part.__name__}", part, *arguments)
         reset()
+    mounts.choose(found[0])		# leaves the module where it was
     report.finish()
 
 
