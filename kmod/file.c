@@ -452,7 +452,8 @@ static bool list_one(struct dir_context *ctx, const char *lower_name, int lower_
 	char *name;
 	bool more;
 
-	listing->caller->pos = listing->ctx.pos;
+	/* Not ctx.pos: overlayfs has that in a context of its own until its listing ends. */
+	listing->caller->pos = offset;
 	if ((lower_len == 1 && lower_name[0] == '.') ||
 	    (lower_len == 2 && !memcmp(lower_name, "..", 2)))
 		return dir_emit(listing->caller, lower_name, lower_len, ino, type);
