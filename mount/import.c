@@ -468,8 +468,10 @@ static int check_quiet(const struct places *places, struct ec_tree_watch *watch,
 static int explain_difference(const struct places *places, struct ec_tree_watch *watch, int r,
 			      const struct ec_why *said, struct ec_why *why)
 {
-	if ((r == -EUCLEAN || r == -EIO) && check_quiet(places, watch, why) == -EBUSY)
-		return -EBUSY;
+	struct ec_why quiet = EC_WHY_NULL;
+
+	if ((r == -EUCLEAN || r == -EIO) && check_quiet(places, watch, &quiet) == -EBUSY)
+		return ec_why_set(why, -EBUSY, "%s", quiet.text);
 	return ec_why_set(why, r, "%s", ec_why_text(said, r));
 }
 
