@@ -136,7 +136,7 @@ class Denied(Exception):
 SHELL = r"[$#] \Z"
 
 
-def wait_shell(term, *refusals, timeout=60):
+def wait_shell(term, *refusals, timeout=120):
     i, match = term.expect(SHELL, *refusals, timeout=timeout)
     if i:
         raise Denied(match.group(0).strip())
@@ -161,7 +161,7 @@ def serial_prompt():
     return serial_line
 
 
-def login_serial(user, password, timeout=60):
+def login_serial(user, password, timeout=120):
     """At a getty on a serial line."""
     term = serial_prompt()
     term.send("\x15" + user)	# ^U: nothing else stands on the line
@@ -176,7 +176,7 @@ def login_serial(user, password, timeout=60):
         raise
 
 
-def login_ssh(user, password, timeout=60):
+def login_ssh(user, password, timeout=120):
     term = Terminal.spawn(["ssh", "-tt", "-o", "StrictHostKeyChecking=no",
                            "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
                            "-o", "PubkeyAuthentication=no", "-o", "NumberOfPasswordPrompts=1",
@@ -187,7 +187,7 @@ def login_ssh(user, password, timeout=60):
                       timeout=timeout)
 
 
-def login_su(user, password, timeout=60):
+def login_su(user, password, timeout=120):
     """su -l typed by another user, who is asked for the password."""
     term = Terminal.spawn(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
                            "su", "-l", user], name=f"su {user}")
