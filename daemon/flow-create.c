@@ -50,7 +50,8 @@ static void created(struct ecd_operation *operation)
 		       "The new vault %s (%s) has a problem: %s", vault->name, vault->id,
 		       operation->problem);
 	if (operation->abandoned && has_recovery(operation))
-		ec_log(LOG_WARNING, EC_LOG_FIELDS(.vault = vault->id, .operation = "create",
+		ec_log(LOG_WARNING, EC_LOG_FIELDS(.message_id = EC_LOG_ID_NO_RECOVERY_KEY,
+						  .vault = vault->id, .operation = "create",
 						  .peer_uid = operation->uid),
 		       "Vault %s (%s) has no recovery key: its caller was gone before it could be handed over, so the slot was left out",
 		       vault->name, vault->id);

@@ -8,6 +8,8 @@
 
 /* a vault was created */
 #define EC_LOG_ID_VAULT_CREATED "1d41487ff7067f314dd93a188a318070"
+/* a new vault got no recovery key, because nobody waited for it any more */
+#define EC_LOG_ID_NO_RECOVERY_KEY "799d3b5f55ba2a7ba273f0647dfac085"
 /* a directory vault was taken out of the register */
 #define EC_LOG_ID_VAULT_FORGOTTEN "89b94e75106f075a89aed7deb97c3a99"
 /* a secret opened a slot of a vault */
