@@ -945,6 +945,22 @@ class Limits(Case):
             connection.close()
         env.wait_until(self.bob_lists, "the end of what bob left")
 
+    def test_caller_leaves_during_unlock(self):
+        """The mount is awaited all the same, and the broker serves the others meanwhile."""
+        path, _, _ = create_home()
+        self.mark = len(env.jobs())
+        env.control("systemd1", "SetMode", "s", "hold")
+        bus = dbus.bus.BusConnection(env.address)
+        bus.call_async(NAME, path, VAULT, "Unlock", "a{sv}h", (no_options(), sealed("right")), None,
+                       None, require_main_loop=False)
+        bus.flush()
+        env.wait_until(lambda: any("StartUnit" in line for line in self.new_jobs()), "the start")
+        bus.close()
+        for _ in range(5):
+            self.assertEqual([str(p) for p in env.call("ListVaults", "")], [path])
+        env.control("systemd1", "SetMode", "s", "work")
+        self.wait_state(path, "mounted")
+
     @staticmethod
     def bob_lists():
         try:
