@@ -372,13 +372,11 @@ static long file_fallocate(struct file *file, int mode, loff_t offset, loff_t le
 		err = -EOPNOTSUPP;
 	if (!err && !(mode & FALLOC_FL_KEEP_SIZE))
 		err = inode_newsize_ok(inode, offset + len);
-	/* Behind the end there is nothing to punch: not even the set-id bits change. */
-	if (err || ((mode & FALLOC_FL_PUNCH_HOLE) && offset >= i_size_read(inode)))
-		goto out;
-	err = file_modified(file);
 	if (!err)
+		err = file_modified(file);
+	/* Behind the end there is nothing to punch. */
+	if (!err && !((mode & FALLOC_FL_PUNCH_HOLE) && offset >= i_size_read(inode)))
 		err = fallocate_locked(inode, mode, offset, len);
-out:
 	inode_unlock(inode);
 	return err;
 }
