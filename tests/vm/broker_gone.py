@@ -87,7 +87,7 @@ def killed():
             check(f"broker killed a moment ago, {way}, {user}: gets a shell", True, f"{took:.2f} s")
             wait_until(lambda: unit_active("ecryptfsd.service"), 20)
     restart_broker()
-    assert wait_until(lambda: not leftovers("vera"), 15) is not None, leftovers("vera")
+    assert wait_until(lambda: not leftovers("vera"), 40) is not None, leftovers("vera")
 
 
 def stopped():
@@ -171,11 +171,11 @@ print(\"rounds\", n)' && echo writer-fine"""
     wait_until(lambda: unit_active("ecryptfsd.service"), 20)
     term.prompt()
     logout(term)
-    took = wait_until(lambda: not home_open("vera"), 15)
+    took = wait_until(lambda: not home_open("vera"), 40)
     check("after the kills, logout closes the home", took is not None, took and f"{took:.1f} s")
     check("after the kills, the other's home is still open", home_open("alice"))
     logout(other)
-    took = wait_until(lambda: not leftovers("alice"), 15)
+    took = wait_until(lambda: not leftovers("alice"), 40)
     check("after the kills, the other's logout closes it too", took is not None,
           f"{took:.1f} s" if took is not None else leftovers("alice"))
 
@@ -187,7 +187,7 @@ def killed_while_gone():
     logout(term)
     check("no broker at logout: the home stays as it is", home_open("vera"))
     restart_broker()
-    took = wait_until(lambda: not leftovers("vera"), 15)
+    took = wait_until(lambda: not leftovers("vera"), 40)
     check("no broker at logout: it closes the home when it is back", took is not None,
           f"{took:.1f} s" if took is not None else leftovers("vera"))
 

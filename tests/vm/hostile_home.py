@@ -40,7 +40,7 @@ def login_survives(name, user, expect_open=False):
         logged = journal_lines(since, user)
         check(f"{name}: logged once", logged == "1", f"{logged} lines")
     logout(term)
-    wait_until(lambda: not leftovers(user), 15)
+    wait_until(lambda: not leftovers(user), 40)
 
 
 class Planted:

@@ -56,7 +56,7 @@ def new_opens_old_does_not(user, old, new):
     term = login_ssh(user, new)
     check(f"passwd of {user}: login with the new password opens the home", home_open(user))
     logout(term)
-    wait_until(lambda: not leftovers(user), 15)
+    wait_until(lambda: not leftovers(user), 40)
 
 
 def settle(user, first, second):
@@ -133,7 +133,7 @@ def reset_by_root(user):
         term.expect(r"[$#] \Z", timeout=90)
         check("reset by root: with it the home opens", home_open(user))
     logout(term)
-    wait_until(lambda: not leftovers(user), 15)
+    wait_until(lambda: not leftovers(user), 40)
     check("reset by root: from then on the new password opens it", opens(user, new) == 0)
     PASSWORDS[user] = new
 
