@@ -10,7 +10,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
 from homes import (PASSWORDS, WAYS, daemon_pid, home_open, leftovers, login_ssh, login_su, logout,
-                   make_world, managers_end_at_once, sh, status_of, uid_of, unit_active, wait_until)
+                   make_world, managers_end_at_once, serial_prompt, sh, status_of, uid_of,
+                   unit_active, wait_until)
 from report import attempt, check, finish
 
 SHELL_SECONDS = 5.0
@@ -195,6 +196,7 @@ def killed_while_gone():
 def main():
     make_world()
     managers_end_at_once()
+    serial_prompt()		# to find it is no part of a login's time
     for name, part in (("absent", absent), ("killed", killed), ("stopped", stopped),
                        ("garbage", garbage), ("cost for others", cost_for_others),
                        ("killed while open", killed_while_open),
