@@ -10,8 +10,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
 from homes import (PASSWORDS, WAYS, daemon_pid, home_open, leftovers, login_ssh, login_su, logout,
-                   make_world, managers_end_at_once, serial_prompt, sh, status_of, uid_of,
-                   unit_active, wait_until)
+                   make_world, manager_runs, managers_end_at_once, serial_prompt, sh,
+                   status_of, unit_active, wait_until)
 from report import attempt, check, finish
 
 SHELL_SECONDS = 5.0
@@ -23,7 +23,7 @@ GARBAGE = ("wrong-type", "empty", "closed-descriptor", "noise", "silence")
 
 def seconds_to_shell(way, user):
     """From the first word typed; the user's manager of an earlier login is gone by then."""
-    wait_until(lambda: not unit_active(f"user@{uid_of(user)}.service"), 20)
+    wait_until(lambda: not manager_runs(user), 20)
     start = time.monotonic()
     term = WAYS[way](user, PASSWORDS[user], timeout=90)
     took = time.monotonic() - start

@@ -73,6 +73,12 @@ def unit_active(unit):
     return status_of(f"systemctl is-active --quiet {unit}") == 0
 
 
+def manager_runs(user):
+    """user@ has processes. Asked many times a second, so systemctl is not asked."""
+    uid = uid_of(user)
+    return os.path.isdir(f"/sys/fs/cgroup/user.slice/user-{uid}.slice/user@{uid}.service")
+
+
 def daemon_pid():
     return int(sh("systemctl show -P MainPID ecryptfsd.service").strip() or 0)
 
@@ -240,8 +246,8 @@ def leftovers(user):
     left = []
     if home_open(user):
         left.append("home mounted")
-    if unit_active(f"user@{uid_of(user)}.service"):
-        left.append("user@ active")
+    if manager_runs(user):
+        left.append("user@ runs")
     if os.path.exists(f"/run/ecryptfsd/mounts/home-{uid_of(user)}.json"):
         left.append("state file")
     left += [f"key {key} in a keyring" for key in keyring_keys()]
