@@ -23,7 +23,7 @@ from report import attempt, check, finish
 
 MOUNT_PASSPHRASE = "00112233445566778899aabbccddeeff"
 SWAP = "/dev/zram0"
-SWAPPED_KIB = 49152
+SWAPPED_KIB = 24576
 
 
 class Watcher(threading.Thread):
@@ -88,7 +88,7 @@ def python(code):
 def look_at_swap(needles):
     """While memory is short: what a process had in swap is gone from there when it ends."""
     hog = python("fill = [bytes([i % 251]) * (1 << 20) for i in range(820)]")
-    wait_until(lambda: swapped_kib() > SWAPPED_KIB, 120, 1)
+    wait_until(lambda: swapped_kib() > SWAPPED_KIB, 240, 1)
     check("swap: in use while it is searched", swapped_kib() > SWAPPED_KIB,
           f"{swapped_kib()} KiB")
     look("swap", SWAP, needles, b"swap-control-words")
