@@ -7,6 +7,7 @@ usage: test_bus.py ECRYPTFSCTL BROKER KEY_HELPER STORE POLICY
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -416,9 +417,11 @@ def test_daemon_gone():
 
 
 def main():
-    global ENV
+    global ENV, CTL
     enter_namespace()
     ENV = Environment(*map(os.path.abspath, sys.argv[2:6]))
+    # Users run it, and they may not look into root's home, where the tree may lie.
+    CTL = shutil.copy(CTL, ENV.run)
     n = failed = 0
     try:
         recovery = None
