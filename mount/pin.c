@@ -164,22 +164,31 @@ int ec_pin_reopen(int fd, int *ret_fd)
 	return 0;
 }
 
-int ec_pin_holds_no_files(int fd, bool *ret)
+int ec_pin_list(int fd, DIR **ret)
 {
-	struct dirent *entry;
-	bool empty = true;
 	int copy, r;
-	DIR *dir;
 
 	r = ec_pin_reopen(fd, &copy);
 	if (r < 0)
 		return r;
-	dir = fdopendir(copy);
-	if (!dir) {
+	*ret = fdopendir(copy);
+	if (!*ret) {
 		r = -errno;
 		close(copy);
-		return r;
 	}
+	return r;
+}
+
+int ec_pin_holds_no_files(int fd, bool *ret)
+{
+	struct dirent *entry;
+	bool empty = true;
+	DIR *dir;
+	int r;
+
+	r = ec_pin_list(fd, &dir);
+	if (r < 0)
+		return r;
 	while (errno = 0, (entry = readdir(dir))) {
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
 		    !strcmp(entry->d_name, EC_CLOSED_HOME_README))

@@ -8,6 +8,7 @@
 
 #include "mount/why.h"
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -41,6 +42,9 @@ void ec_pin_path(char ret[static EC_PIN_PATH_LEN], int fd);
 
 /* Opens a pinned directory for reading (and for fsync). */
 int ec_pin_reopen(int fd, int *ret_fd);
+
+/* A listing of a directory from its start, for closedir(); fd stays the caller's. 0 or -errno. */
+int ec_pin_list(int fd, DIR **ret);
 
 /*
  * Is a home closed? True if it is not writable, or holds nothing but README.txt: then nothing

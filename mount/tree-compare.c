@@ -8,6 +8,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/read-full.h"
+#include "mount/pin.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +21,6 @@
 #include <sys/xattr.h>
 
 #define CHUNK_LEN 65536u
-#define DEPTH_MAX 512u
 #define XATTR_LEN_MAX 65536u
 
 struct link_pair {
@@ -263,17 +263,14 @@ static int compare_symlinks(struct comparison *cmp, int dir_a, int dir_b, const 
 
 static int read_names(int fd, struct names *ret)
 {
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
 	size_t used = 0, size = 0;
 	struct dirent *entry;
+	DIR *dir;
+	int r;
 
-	if (!dir) {
-		r = -errno;
-		if (copy >= 0)
-			close(copy);
+	r = ec_pin_list(fd, &dir);
+	if (r < 0)
 		return r;
-	}
 	while (errno = 0, (entry = readdir(dir))) {
 		size_t len = strlen(entry->d_name) + 1;
 
@@ -361,7 +358,7 @@ static int compare_directories(struct comparison *cmp, int a, int b, unsigned in
 	size_t len = strlen(cmp->path), i;
 	int r;
 
-	if (depth > DEPTH_MAX)
+	if (depth > EC_TREE_DEPTH_MAX)
 		return failed(cmp, -ENAMETOOLONG);
 	r = read_names(a, &names_a);
 	if (r == 0)

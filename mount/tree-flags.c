@@ -6,6 +6,7 @@
 #include "mount/tree.h"
 
 #include "lib/cleanup.h"
+#include "mount/pin.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +16,6 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-#define DEPTH_MAX 512u
 /* These forbid changes, of other flags, too: they come last, and off first. */
 #define LOCKS (FS_IMMUTABLE_FL | FS_APPEND_FL)
 
@@ -154,19 +154,14 @@ static int fail_here(const struct pass *pass, int r)
  * of this need not know that. */
 static int pass_directory(struct pass *pass, int from, int to, unsigned int depth)
 {
-	int copy = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
 	size_t len = strlen(pass->path);
 	struct dirent *entry;
+	DIR *dir = NULL;
+	int r;
 
-	if (!dir || depth > DEPTH_MAX) {
-		r = dir ? -ENAMETOOLONG : -errno;
-		if (dir)
-			closedir(dir);
-		else if (copy >= 0)
-			close(copy);
+	r = depth > EC_TREE_DEPTH_MAX ? -ENAMETOOLONG : ec_pin_list(from, &dir);
+	if (r < 0)
 		return fail_here(pass, r);
-	}
 	while (r == 0 && (errno = 0, entry = readdir(dir))) {
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;

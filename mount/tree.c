@@ -4,6 +4,7 @@
 
 #include "lib/cleanup.h"
 #include "mount/clock.h"
+#include "mount/pin.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,7 +19,6 @@
 #include <sys/wait.h>
 
 #define COPY_PROGRAM "/usr/bin/cp"
-#define DEPTH_MAX 512u
 
 int ec_tree_watch_poll(struct ec_tree_watch *watch)
 {
@@ -72,19 +72,14 @@ static int walk_entry(struct walk *walk, int fd, const char *name, unsigned int 
 /* Children first. */
 static int walk_directory(struct walk *walk, int fd, unsigned int depth)
 {
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
 	size_t len = strlen(walk->path);
 	struct dirent *entry;
+	DIR *dir = NULL;
+	int r;
 
-	if (!dir || depth > DEPTH_MAX) {
-		r = dir ? -ENAMETOOLONG : -errno;
-		if (dir)
-			closedir(dir);
-		else if (copy >= 0)
-			close(copy);
+	r = depth > EC_TREE_DEPTH_MAX ? -ENAMETOOLONG : ec_pin_list(fd, &dir);
+	if (r < 0)
 		return fail_here(walk, r);
-	}
 	while (r == 0 && (errno = 0, entry = readdir(dir))) {
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;

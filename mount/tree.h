@@ -11,6 +11,7 @@
 #include <time.h>
 
 #define EC_TREE_TICK_MS 5000u
+#define EC_TREE_DEPTH_MAX 512u	/* directories in one another */
 
 /* Long work says that it goes on, and hears whether it should: tick is called about every
  * EC_TREE_TICK_MS, and a negative errno from it ends the work with that. */
