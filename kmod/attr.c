@@ -284,37 +284,12 @@ static void keep_times(struct inode *inode)
 	spin_unlock(&inode->i_lock);
 }
 
-#if defined(ECFS_HAVE_FS_UPDATE_TIME)
 int ecfs_update_time(ECFS_UPDATE_TIME_ARGS)
 {
-	if (type == FS_UPD_ATIME) {
+	if (ECFS_UPDATES_ATIME)
 		touch_lower(inode);
-		return 0;
-	}
-	keep_times(inode);
-	return generic_update_time(inode, type, flags);
-}
-#elif defined(ECFS_HAVE_UPDATE_TIME_TS)
-int ecfs_update_time(ECFS_UPDATE_TIME_ARGS)
-{
-	if (flags & S_ATIME)
-		touch_lower(inode);
-	flags &= ~S_ATIME;
-	if (!flags)
+	if (!ECFS_UPDATES_OTHER_TIMES)
 		return 0;
 	keep_times(inode);
-	return generic_update_time(inode, now, flags);
+	return ECFS_UPDATE_OTHER_TIMES();
 }
-#else
-int ecfs_update_time(ECFS_UPDATE_TIME_ARGS)
-{
-	if (flags & S_ATIME)
-		touch_lower(inode);
-	flags &= ~S_ATIME;
-	if (!flags)
-		return 0;
-	keep_times(inode);
-	generic_update_time(inode, flags);
-	return 0;
-}
-#endif
