@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 /* Up to len bytes, fewer only at the end of the file. The count, or a negative errno. */
@@ -15,6 +16,25 @@ static inline ssize_t ec_read_full(int fd, uint8_t *buf, size_t len)
 
 	while (done < len) {
 		ssize_t n = read(fd, buf + done, len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+/* The same from an offset in bytes; the descriptor's own position is neither used nor moved. */
+static inline ssize_t ec_pread_full(int fd, uint8_t *buf, size_t len, uint64_t offset)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = pread(fd, buf + done, len - done, (off_t)(offset + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;

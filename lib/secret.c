@@ -165,23 +165,6 @@ int ec_secret_to_memfd(const struct ec_secret *secret, int *ret_fd)
 	return 0;
 }
 
-/* Fills buf from offset 0; -EBADF where the file ends early. */
-static int pread_all(int fd, uint8_t *buf, size_t len)
-{
-	size_t pos = 0;
-
-	while (pos < len) {
-		ssize_t n = pread(fd, buf + pos, len - pos, (off_t)pos);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -EBADF;
-		pos += (size_t)n;
-	}
-	return 0;
-}
-
 /**
  * ec_secret_from_memfd() - a secret that another process sent
  * @secret:	initialised here on success
@@ -208,9 +191,8 @@ int ec_secret_from_memfd(struct ec_secret *secret, int fd)
 	r = ec_secret_init(&read_in, (size_t)st.st_size);
 	if (r < 0)
 		return r;
-	r = pread_all(fd, read_in.data, read_in.len);
-	if (r < 0)
-		return r;
+	if (ec_pread_full(fd, read_in.data, read_in.len, 0) != (ssize_t)read_in.len)
+		return -EBADF;
 
 	*secret = read_in;
 	read_in = EC_SECRET_NULL;

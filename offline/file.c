@@ -4,6 +4,8 @@
 #include "offline/content.h"
 #include "offline/metadata.h"
 
+#include "lib/read-full.h"
+
 #include <sys/stat.h>
 
 struct ec_offline_file {
@@ -105,20 +107,11 @@ uint64_t ec_offline_file_size(const struct ec_offline_file *file)
 
 static int read_exactly(int fd, uint8_t *buf, size_t len, uint64_t offset)
 {
-	while (len) {
-		ssize_t n = pread(fd, buf, len, (off_t)offset);
+	ssize_t n = ec_pread_full(fd, buf, len, offset);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return -EIO;
-		buf += n;
-		len -= (size_t)n;
-		offset += (uint64_t)n;
-	}
-	return 0;
+	if (n < 0)
+		return (int)n;
+	return (size_t)n == len ? 0 : -EIO;
 }
 
 static bool is_zero(const uint8_t *buf, size_t len)

@@ -2,31 +2,12 @@
 #include "offline/metadata.h"
 
 #include "lib/cleanup.h"
+#include "lib/read-full.h"
 
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
 #define XATTR_LEN_MAX 65536u	/* what Linux allows */
-
-/* As many bytes as there are, up to len. */
-static int read_start(int fd, uint8_t *buf, size_t len, size_t *ret_len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = pread(fd, buf + done, len - done, (off_t)done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	*ret_len = done;
-	return 0;
-}
 
 /* -ENODATA also where the filesystem has no such attributes. */
 static int read_xattr(int fd, struct ec_offline_metadata *metadata)
@@ -50,6 +31,7 @@ int ec_offline_metadata_read(int fd, struct ec_offline_metadata *ret)
 	struct ec_offline_metadata file = { .place = ECFMT_PLACE_FILE }, xattr = { 0 };
 	struct ecfmt_header header;
 	struct stat st;
+	ssize_t n;
 	int r;
 
 	if (fstat(fd, &st) < 0)
@@ -57,9 +39,10 @@ int ec_offline_metadata_read(int fd, struct ec_offline_metadata *ret)
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
 	file.lower_len = (uint64_t)st.st_size;
-	r = read_start(fd, file.bytes, sizeof(file.bytes), &file.len);
-	if (r)
-		return r;
+	n = ec_pread_full(fd, file.bytes, sizeof(file.bytes), 0);
+	if (n < 0)
+		return (int)n;
+	file.len = (size_t)n;
 	if (!ecfmt_header_get(file.bytes, file.len, ECFMT_PLACE_FILE, &header)) {
 		*ret = file;
 		return 0;
