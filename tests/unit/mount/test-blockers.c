@@ -4,37 +4,7 @@
 #include "tests/unit/mount/support.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-
-/* A child that keeps the tmpfs at "fs" busy in one way; the pipe says when. */
-static pid_t spawn(void (*hold)(void))
-{
-	int ready[2];
-	pid_t pid;
-	char c;
-
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	if (pid == 0) {
-		hold();
-		if (write(ready[1], "x", 1) != 1)
-			_exit(1);
-		pause();
-		_exit(0);
-	}
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	close(ready[0]);
-	close(ready[1]);
-	return pid;
-}
-
-static void stop(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-}
 
 static void hold_nothing(void)
 {
@@ -122,14 +92,14 @@ static void test_each_way(void **state)
 
 	assert_int_equal(stat("fs", &st), 0);
 	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-		pid = spawn(ways[i]);
+		pid = child_that(ways[i]);
 		if (found(st.st_dev, pid, NULL) != 1)
 			fail_msg("way %zu", i);
-		stop(pid);
+		end_child(pid);
 	}
-	pid = spawn(hold_nothing);
+	pid = child_that(hold_nothing);
 	assert_int_equal(found(st.st_dev, pid, NULL), 0);
-	stop(pid);
+	end_child(pid);
 }
 
 static size_t found_below(const char *name, pid_t pid)
@@ -191,11 +161,11 @@ static void test_below(void **state)
 
 	sh("mkdir -p fs/home/sub fs/home/gone fs/home2 && echo x > fs/home/sub/file");
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		pid_t pid = spawn(rows[i].hold);
+		pid_t pid = child_that(rows[i].hold);
 
 		if (found_below("fs/home", pid) != rows[i].n)
 			fail_msg("row %zu", i);
-		stop(pid);
+		end_child(pid);
 	}
 	/* Not all were looked at: that nobody is there has not been seen. */
 	assert_int_equal(ec_blockers_below("/", 0, 0, &blockers), -ETIMEDOUT);
@@ -209,9 +179,9 @@ static void test_text(void **state)
 	pid_t pid;
 
 	assert_int_equal(stat("fs", &st), 0);
-	pid = spawn(hold_cwd);
+	pid = child_that(hold_cwd);
 	assert_int_equal(found(st.st_dev, pid, &blockers), 1);
-	stop(pid);
+	end_child(pid);
 	ec_blockers_to_text(blockers, text, sizeof(text));
 	snprintf(want, sizeof(want), "test-blockers (pid %d", (int)pid);
 	assert_memory_equal(text, want, strlen(want));

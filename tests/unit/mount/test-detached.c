@@ -4,28 +4,14 @@
 #include "tests/unit/mount/support.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 
-static pid_t hold(const char *path)
+static const char *held_path;
+
+static void hold_path(void)
 {
-	int ready[2];
-	pid_t pid;
-	char c;
-
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	if (pid == 0) {
-		if ((chdir(path) < 0 && open(path, O_RDONLY) < 0) || write(ready[1], "x", 1) != 1)
-			_exit(1);
-		pause();
-		_exit(0);
-	}
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	close(ready[0]);
-	close(ready[1]);
-	return pid;
+	if (chdir(held_path) < 0 && open(held_path, O_RDONLY) < 0)
+		_exit(1);
 }
 
 /* A tmpfs stands for the mount: what decides is its device number. */
@@ -56,7 +42,8 @@ static void test_users(void **state)
 		struct ec_why why = EC_WHY_NULL;
 
 		detached = mounted("ecryptfs");
-		pid = hold(held[i]);
+		held_path = held[i];
+		pid = child_that(hold_path);
 		sh("umount -l fs");
 		assert_int_equal(ec_detached_note("run/detached", &detached), 0);
 		assert_int_equal(ec_detached_check("run/detached", "home-1", true, &why), -EBUSY);
@@ -65,8 +52,7 @@ static void test_users(void **state)
 			fail_msg("%s: %s", held[i], why.text);
 		/* Another home is not concerned. */
 		assert_int_equal(ec_detached_check("run/detached", "home-2", true, NULL), 0);
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
+		end_child(pid);
 		assert_int_equal(ec_detached_check("run/detached", "home-1", false, NULL), 0);
 		sh("test -e run/detached/home-1.json");
 		assert_int_equal(ec_detached_check("run/detached", "home-1", true, NULL), 0);
@@ -78,8 +64,10 @@ static void test_users(void **state)
 static void test_no_reason(void **state)
 {
 	struct ec_mount_state detached = mounted("ecfs");
-	pid_t pid = hold("fs/d");
+	pid_t pid;
 
+	held_path = "fs/d";
+	pid = child_that(hold_path);
 	/* a key that is gone */
 	assert_int_equal(ec_detached_note("run/detached", &detached), 0);
 	sh("test ! -e run/detached/home-1.json");
@@ -92,8 +80,7 @@ static void test_no_reason(void **state)
 	sh("echo '{' > run/detached/home-1.json");
 	assert_int_equal(ec_detached_check("run/detached", "home-1", true, NULL), 0);
 	assert_int_equal(ec_detached_check("run/none", "home-1", true, NULL), 0);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	end_child(pid);
 	sh("umount fs");
 }
 
