@@ -31,9 +31,9 @@ static const struct ctl_verb verbs[] = {
 		.arguments = "[DIR [MOUNTPOINT]]",
 		.summary = "make a vault: of your home, of --user's, or in a directory",
 		.help = "Without DIR, the home of the caller or of --user becomes a vault: its files "
-			"are\ncopied in and compared, and the old directory is kept beside it. Else "
-			"DIR, empty or\nabsent, takes the ciphertext, and MOUNTPOINT (default: DIR) "
-			"shows the plaintext.\n",
+			"are\ncopied in and compared, and the old directory is kept beside it. The "
+			"user must be\nlogged out. Else DIR, empty or absent, takes the ciphertext, "
+			"and MOUNTPOINT\n(default: DIR) shows the plaintext.\n",
 		.n_args_max = 2,
 		.options = CTL_KEY | CTL_CREATE,
 		.run = ctl_verb_create,
@@ -70,7 +70,8 @@ static const struct ctl_verb verbs[] = {
 		.arguments = "VAULT",
 		.summary = "take a locked directory vault off the list",
 		.help = "For a vault whose directory is gone. Nothing on the disk is touched; but a vault "
-			"that is\nstill there can no longer be opened by its name.\n",
+			"that is\nstill there can be opened by nobody until an administrator enters it "
+			"again.\n",
 		.n_args_min = 1,
 		.n_args_max = 1,
 		.run = ctl_verb_forget,
@@ -132,8 +133,10 @@ static const struct option_row {
 	{ "user", "USER", OPT_USER, CTL_CREATE, "the home of USER" },
 	{ "name", "NAME", OPT_NAME, CTL_CREATE, "name of the vault" },
 	{ "label", "TEXT", OPT_LABEL, CTL_CREATE, "label of the passphrase slot" },
-	{ "cipher", "CIPHER", OPT_CIPHER, CTL_CREATE, "aes (default), ..." },
-	{ "key-bytes", "N", OPT_KEY_BYTES, CTL_CREATE, "16, 24 or 32 (default)" },
+	{ "cipher", "CIPHER", OPT_CIPHER, CTL_CREATE, "aes (default), blowfish, cast5, "
+	  "cast6, des3_ede or twofish" },
+	{ "key-bytes", "N", OPT_KEY_BYTES, CTL_CREATE, "length of its key: 16, 24 or 32 "
+	  "(default) with aes" },
 	{ "plain-names", NULL, OPT_PLAIN_NAMES, CTL_CREATE, "do not encrypt file names" },
 	{ "no-recovery", NULL, OPT_NO_RECOVERY, CTL_CREATE, "without a recovery key: a lost "
 	  "passphrase is lost data" },
