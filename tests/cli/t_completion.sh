@@ -29,6 +29,11 @@ try ecryptfsctl lock --
 try ecryptfsctl passwd --new
 try ecryptfsctl --json=short status a
 try ecryptfsctl frob x
+# bash hands --json=short over as three words.
+try ecryptfsctl --json = short status a
+try ecryptfsctl --json = s
+try ecryptfsctl create --cipher = c
+try ecryptfsctl unlock --key-file /etc/hostname al
 # The completed word, put into a command line, is one word and runs nothing.
 COMP_WORDS=(ecryptfsctl unlock '') COMP_CWORD=2
 _ecryptfsctl
