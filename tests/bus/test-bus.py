@@ -1403,7 +1403,7 @@ class Killed(Case):
         self.assertFalse(killed)
         self.assertEqual(after, new, "the change that was not cut short")
         self.assertGreater(kills, 3)
-        print(f"broker killed at each of the {kills} messages of a change: "
+        print(f"# broker killed at each of the {kills} messages of a change: "
               f"the new secret opened {changed - 1} times, the old one the others")
 
     def test_store_at_each_step(self):
@@ -1431,7 +1431,7 @@ class Killed(Case):
         self.assertGreater(kills["write"], 0)
         self.assertGreater(kills["fsync"], 0)
         self.assertGreater(kills["renameat"], 0)
-        print(f"store killed at each step: {kills}; the new secret opened {changed} times, "
+        print(f"# store killed at each step: {kills}; the new secret opened {changed} times, "
               f"the old one the others")
 
 

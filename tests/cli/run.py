@@ -89,7 +89,7 @@ def main():
                   if not compare(name, run_script(name, environment, replacements), update)]
     finally:
         shutil.rmtree(base)
-    print(f"{len(names) - len(failed)} of {len(names)} scripts print what they should")
+    print(f"# {len(names) - len(failed)} of {len(names)} scripts print what they should")
     sys.exit(1 if failed else 0)
 
 

@@ -442,7 +442,7 @@ def main():
             print(ENV.output()[-4000:])
     finally:
         ENV.close()
-    print(f"{n - failed} of {n} passed")
+    print(f"# {n - failed} of {n} cases pass")
     sys.exit(1 if failed else 0)
 
 

@@ -239,7 +239,7 @@ static void test_checks(void **state)
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		assert_row(i);
-	print_message("%zu systems\n", i);
+	print_message("# %zu systems\n", i);
 }
 
 int main(void)

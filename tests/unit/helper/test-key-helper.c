@@ -518,7 +518,7 @@ static void test_hostile_document(void **state)
 	start_us = now_us();
 	assert_int_equal(ask(open_body(document, -1), "pa55-w0rd", NULL, &reply), -EOPNOTSUPP);
 	took = now_us() - start_us;
-	print_message("4 TiB refused in %llu us, start of the process included\n",
+	print_message("# 4 TiB refused in %llu us, start of the process included\n",
 		      (unsigned long long)took);
 }
 

@@ -89,7 +89,7 @@ static void fail_each(const char *name, struct ec_wire_message *request)
 			assert_null(reply.body);
 	}
 	assert_true(n > 5);
-	print_message("%s: each of %ld allocations failed once\n", name, n);
+	print_message("# %s: each of %ld allocations failed once\n", name, n);
 	ec_wire_message_done(request);
 }
 

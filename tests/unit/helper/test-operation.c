@@ -81,7 +81,7 @@ static void test_every_bit_of_a_document(void **state)
 			text[i] ^= (char)(1 << bit);
 		}
 	assert_int_equal(n_refused, len * 8);
-	print_message("document of %zu bytes, %zu flips refused: %zu by its form, %zu of the "
+	print_message("# document of %zu bytes, %zu flips refused: %zu by its form, %zu of the "
 		      "others as damage\n", len, n_refused, n_refused - n_parsed, n_mac);
 	assert_true(n_mac > 1000);
 	free(text);
@@ -97,7 +97,7 @@ static void test_every_truncation_of_a_document(void **state)
 	assert_int_equal(ec_vault_document_format(document, true, &text, &len), 0);
 	for (i = 0; i < len - 1; i++)
 		assert_int_equal(ec_vault_document_parse(text, i, &cut, NULL), -EBADMSG);
-	print_message("%zu truncations refused\n", i);
+	print_message("# %zu truncations refused\n", i);
 	free(text);
 	json_decref(document);
 }
@@ -252,7 +252,7 @@ static void test_every_byte_of_a_wrapped_passphrase(void **state)
 		assert_int_equal(r, -EBADMSG);
 		n[1]++;
 	}
-	print_message("wrapped-passphrase of %zu bytes: %zu bytes altered, %zu truncations, none "
+	print_message("# wrapped-passphrase of %zu bytes: %zu bytes altered, %zu truncations, none "
 		      "opens\n", strlen(hex) / 2, n[0], n[1]);
 }
 
@@ -343,7 +343,7 @@ static void test_create_options(void **state)
 				 cases[i].value ?: "", r, reason.text);
 		assert_int_equal(r < 0, reason.text[0] != '\0');
 	}
-	print_message("%zu wishes for a new vault\n", i);
+	print_message("# %zu wishes for a new vault\n", i);
 }
 
 int main(void)

@@ -92,7 +92,7 @@ static void test_one_letter_wrong(void **state)
 			}
 		}
 	}
-	print_message("%zu texts with one wrong letter, all noticed, the group named\n", n);
+	print_message("# %zu texts with one wrong letter, all noticed, the group named\n", n);
 }
 
 static void test_two_letters_wrong(void **state)
@@ -114,7 +114,7 @@ static void test_two_letters_wrong(void **state)
 					n++;
 					assert_int_equal(decode(typed, text.len), 1);
 				}
-	print_message("%zu groups with one or two wrong letters, all noticed\n", n);
+	print_message("# %zu groups with one or two wrong letters, all noticed\n", n);
 }
 
 static void test_swapped(void **state)
@@ -141,7 +141,7 @@ static void test_swapped(void **state)
 			n++;
 			assert_int_equal(decode(typed, text.len), i + 1);
 		}
-	print_message("%zu transpositions noticed\n", n);
+	print_message("# %zu transpositions noticed\n", n);
 }
 
 /* All the ways in which people type what they read. */

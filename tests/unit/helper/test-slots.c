@@ -239,7 +239,7 @@ static void test_calibration(void **state)
 	start = now_us();
 	assert_int_equal(ecd_argon2id_derive(&normal, &secret, &root, ECD_ROOT_LEN), 0);
 	took = now_us() - start;
-	print_message("calibrated for %u ms: %u MiB, %u passes, %u lanes, takes %llu ms\n",
+	print_message("# calibrated for %u ms: %u MiB, %u passes, %u lanes, takes %llu ms\n",
 		      ECD_ARGON2ID_TARGET_MS, normal.memory_kib / 1024, normal.passes,
 		      normal.lanes, (unsigned long long)(took / 1000));
 }
@@ -324,7 +324,7 @@ static void test_hostile_costs(void **state)
 	getrusage(RUSAGE_SELF, &after);
 	assert_int_equal(before.ru_maxrss, after.ru_maxrss);	/* nothing was allocated for it */
 	assert_true(slowest < 10000);
-	print_message("%zu hostile derivations refused, the slowest in %llu us\n", i,
+	print_message("# %zu hostile derivations refused, the slowest in %llu us\n", i,
 		      (unsigned long long)slowest);
 	json_decref(slot);
 }

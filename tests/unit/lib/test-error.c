@@ -54,7 +54,7 @@ static void test_table(void **state)
 		assert_int_equal(ec_error_from_bus_name(cases[i].name), -cases[i].back);
 		assert_true(strlen(ec_error_sentence(-cases[i].error)) > 5);
 	}
-	print_message("%zu errors\n", i);
+	print_message("# %zu errors\n", i);
 }
 
 static void test_every_errno_has_words(void **state)

@@ -133,7 +133,7 @@ static void test_s2k(void **state)
 		assert_int_equal(ec_key_sig(sig_again, &key), 0);
 		assert_memory_equal(sig_again, want, 8);
 	}
-	print_message("%zu string-to-key values\n", i);
+	print_message("# %zu string-to-key values\n", i);
 }
 
 static void test_s2k_salts(void **state)

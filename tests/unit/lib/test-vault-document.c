@@ -104,7 +104,7 @@ static void test_truncation(void **state)
 		if (parse(example, len) != -EBADMSG)
 			fail_msg("accepted when cut at byte %zu", len);
 	assert_int_equal(parse(example, strlen(example) - 1), 0);
-	print_message("%zu truncations refused\n", len);
+	print_message("# %zu truncations refused\n", len);
 }
 
 static void test_trailing_bytes(void **state)
@@ -227,7 +227,7 @@ static void test_edits(void **state)
 			fail_msg("%s: %d, not %d", edits[i].put, r, edits[i].want);
 		free(text);
 	}
-	print_message("%zu edited documents\n", i);
+	print_message("# %zu edited documents\n", i);
 }
 
 /* Without any of its members it is none. */

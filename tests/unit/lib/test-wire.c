@@ -175,7 +175,7 @@ static void test_garbage(void **state)
 		assert_int_equal(ec_wire_recv(pair[1], &message), 0);
 		ec_wire_message_done(&message);
 	}
-	print_message("%zu malformed messages\n", i + 5);
+	print_message("# %zu malformed messages\n", i + 5);
 }
 
 /* Every message of up to four descriptors arrives; more are closed, whatever their number. */

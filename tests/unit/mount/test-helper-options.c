@@ -145,6 +145,7 @@ static void test_refused(void **state)
 			fail_msg("%s: %d %s", rows[i].text, r, why.text);
 		ec_helper_options_done(&options);
 	}
+	print_message("# %zu option strings, each taken or refused by its name\n", i);
 }
 
 static void test_passphrase_is_never_named(void **state)
@@ -229,6 +230,7 @@ static void test_truncated_and_junk(void **state)
 			ec_helper_options_done(&options);
 		}
 	}
+	print_message("# %zu cuts of an option string, %zu changed bytes\n", len, i * (c / 3));
 }
 
 static void test_check(void **state)

@@ -48,6 +48,7 @@ static void test_paths(void **state)
 		if (r != rows[i].want || !!why.text[0] != (r < 0))
 			fail_msg("%s: %d %s", rows[i].path, r, why.text);
 	}
+	print_message("# %zu paths, good and hostile\n", i);
 }
 
 static void test_checks(void **state)
@@ -105,6 +106,7 @@ static void test_filesystems(void **state)
 		assert_int_equal(ec_pin_fs_allowed(rows[i].f_type, EC_PIN_SOURCE), rows[i].source);
 		assert_int_equal(ec_pin_fs_allowed(rows[i].f_type, EC_PIN_TARGET), rows[i].target);
 	}
+	print_message("# %zu filesystems, as source and as target\n", i);
 }
 
 static void test_held(void **state)

@@ -139,6 +139,7 @@ static void test_interrupted(void **state)
 		assert_old_home_in_place();
 		done(&place);
 	}
+	print_message("# %zu leftovers of a swap that was cut short, each taken away\n", i);
 }
 
 static void test_kept_files(void **state)
@@ -168,6 +169,7 @@ static void test_kept_files(void **state)
 		assert_old_home_in_place();
 		done(&place);
 	}
+	print_message("# %zu files in the way, each left as it was\n", i);
 }
 
 static void test_replaced_home(void **state)

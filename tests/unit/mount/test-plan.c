@@ -90,6 +90,7 @@ static void test_bad(void **state)
 			fail_msg("%s: %d %s", rows[i], r, why.text);
 		json_decref(body);
 	}
+	print_message("# %zu plans refused\n", i);
 }
 
 static void test_ids(void **state)
@@ -114,6 +115,7 @@ static void test_ids(void **state)
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (ec_plan_id_valid(rows[i].id) != rows[i].valid)
 			fail_msg("%s", rows[i].id);
+	print_message("# %zu ids, good and bad\n", i);
 }
 
 static void test_keys(void **state)

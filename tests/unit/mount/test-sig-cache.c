@@ -71,6 +71,7 @@ static void test_damaged(void **state)
 		assert_int_equal(ec_sig_cache_add("d/cache", B), 0);
 		assert_text(rows[i].after);
 	}
+	print_message("# %zu caches, most of them damaged\n", i);
 }
 
 static void test_refused(void **state)

@@ -290,7 +290,7 @@ static void full_disk(void **state)
 		close(ec_take_fd(&fd));
 		assert_int_equal(umount2(dir, MNT_DETACH), 0);
 	}
-	print_message("%u refused, %u done\n", n_refused, n_done);
+	print_message("# full disk: %u changes refused, %u done\n", n_refused, n_done);
 	assert_true(n_refused >= 2 && n_done >= 2);
 }
 
