@@ -16,10 +16,12 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 
 #define MESSAGE_LEN_MAX 2048	/* bytes of one message on a session descriptor */
 #define INFO_LEN	256	/* bytes of who logs in from where, NUL included */
+#define UNINTELLIGIBLE	"the service answered something unintelligible"
 
 static uint64_t now_ms(void)
 {
@@ -323,7 +325,7 @@ static bool parse_message(char *message, size_t len, struct ecp_result *ret)
 	else if (is_text && !strncmp(message, "E ", 2) && len > 2)
 		parse_error(message, ret);
 	else
-		result_fail(ret, -EPROTO, "the service answered something unintelligible");
+		result_fail(ret, -EPROTO, UNINTELLIGIBLE);
 	return true;
 }
 
@@ -343,21 +345,69 @@ static ssize_t receive(int fd, char *buf, size_t buf_len)
 	return n;
 }
 
+/* The later of two moments, the earlier of two. */
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * When a broker that works has had its time. login(1) of util-linux opens the session under the
+ * alarm of LOGIN_TIMEOUT, which ends it: a person who was slow to type must not be thrown out
+ * because the home is slow to open.
+ */
+static uint64_t end_of_patience(uint64_t start_ms)
+{
+	uint64_t over_at = start_ms + ECP_TOTAL_MS, alarm_at;
+	struct itimerval timer;
+
+	if (getitimer(ITIMER_REAL, &timer) < 0 ||
+	    (!timer.it_value.tv_sec && !timer.it_value.tv_usec))
+		return over_at;
+	alarm_at = now_ms() + (uint64_t)timer.it_value.tv_sec * 1000 +
+		   (uint64_t)timer.it_value.tv_usec / 1000;
+	return earlier(over_at, later(start_ms + ECP_STEADY_MS, alarm_at > ECP_ALARM_MS ?
+				      alarm_at - ECP_ALARM_MS : 0));
+}
+
+/*
+ * When silence means that nobody works there. A heart that has beaten twice is one that beats; until
+ * then all waits together end at ECP_STEADY_MS, so that no nonsense costs a login more.
+ */
+static uint64_t end_of_silence(uint64_t start_ms, unsigned int n_beats)
+{
+	uint64_t steady_at = start_ms + ECP_STEADY_MS, lag_at = now_ms() + ECP_LAG_MS;
+
+	if (n_beats == 0)
+		return later(start_ms + ECP_FIRST_MS, earlier(lag_at, steady_at));
+	if (n_beats == 1)
+		return later(steady_at, lag_at);
+	return now_ms() + ECP_SILENCE_MS;
+}
+
+/* More heartbeats than the time that has passed allows. */
+static bool is_flood(uint64_t start_ms, unsigned int n_beats)
+{
+	return n_beats > ECP_BEATS_EARLY + (now_ms() - start_ms) / 500;
+}
+
 /* Until the broker has said how it ended, or one of the deadlines is over. */
 static void wait_for_end(int fd, uint64_t start_ms, ecp_progress_fn progress, void *userdata,
 			 struct ecp_result *ret)
 {
-	uint64_t silent_at = now_ms() + ECP_LAG_MS, over_at = start_ms + ECP_TOTAL_MS;
+	uint64_t silent_at = end_of_silence(start_ms, 0), over_at = end_of_patience(start_ms), left;
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
 	char message[MESSAGE_LEN_MAX];
 	unsigned int n_beats = 0;
-	uint64_t left;
 	ssize_t n;
 
-	if (silent_at < start_ms + ECP_FIRST_MS)
-		silent_at = start_ms + ECP_FIRST_MS;
 	for (;;) {
-		left = ms_left(silent_at < over_at ? silent_at : over_at);
+		left = ms_left(earlier(silent_at, over_at));
 		if (!left)
 			return result_fail(ret, -ETIMEDOUT, n_beats ? "it took too long" :
 					   "the service does not answer");
@@ -367,17 +417,16 @@ static void wait_for_end(int fd, uint64_t start_ms, ecp_progress_fn progress, vo
 		if (n == -ECONNRESET)
 			return result_fail(ret, -ENOTCONN, "the service ended in the middle of it");
 		if (n < 0)
-			return result_fail(ret, -EPROTO,
-					   "the service answered something unintelligible");
+			return result_fail(ret, -EPROTO, UNINTELLIGIBLE);
 		if (n == 0)
 			continue;
 		if (parse_message(message, (size_t)n, ret))
 			return;
-		silent_at = now_ms() + ECP_SILENCE_MS;
+		if (is_flood(start_ms, ++n_beats))
+			return result_fail(ret, -EPROTO, UNINTELLIGIBLE);
+		silent_at = end_of_silence(start_ms, n_beats);
 		if (progress)
-			progress(++n_beats, userdata);
-		else
-			n_beats++;
+			progress(n_beats, userdata);
 	}
 }
 
@@ -474,8 +523,9 @@ static void run(const struct request *request, ecp_progress_fn progress, void *u
  *		reported, because the home may be unlocked by hand later. -1 where the broker did
  *		not keep to the protocol or went silent.
  *
- * A broker that runs and hangs costs ECP_CALL_MS, or ECP_FIRST_MS if it gave a descriptor, or
- * ECP_SILENCE_MS from its last message; one that works may take ECP_TOTAL_MS.
+ * A broker that runs and hangs costs ECP_CALL_MS, or ECP_FIRST_MS if it gave a descriptor, and never
+ * more than ECP_STEADY_MS, unless its heart beats: then it may take ECP_TOTAL_MS, while no beat is
+ * later than ECP_SILENCE_MS.
  */
 void ecp_open_session(const char *user, const struct ecp_info *info,
 		      const struct ec_secret *secrets, size_t n_secrets,

@@ -15,14 +15,17 @@
  * changes them at run time, because a login process must not take either from its environment.
  */
 #ifndef ECP_TOTAL_MS
-#define ECP_TOTAL_MS	60000	/* a broker that keeps saying "W" */
+#define ECP_TOTAL_MS	30000	/* a broker that keeps saying "W" */
 #endif
 #define ECP_STASH_MS	1000	/* StashSecret, of which nothing depends */
 #define ECP_CALL_MS	2000	/* connect, call, reply */
 #define ECP_START_MS	3500	/* the same, where the bus has yet to start the broker */
 #define ECP_FIRST_MS	3000	/* from the call to the first message, ... */
-#define ECP_LAG_MS	1500	/* ... or this from a late reply */
-#define ECP_SILENCE_MS	3000	/* between two messages */
+#define ECP_LAG_MS	1500	/* ... or this from a late reply, but no longer than ... */
+#define ECP_STEADY_MS	3500	/* ... this, which with ECP_STASH_MS leaves a login its five seconds */
+#define ECP_SILENCE_MS	3000	/* between two messages, from the second on */
+#define ECP_ALARM_MS	10000	/* left to a login program that has set itself an alarm */
+#define ECP_BEATS_EARLY	8	/* more than 2 a second and these: no heart beats like that */
 
 #ifndef ECP_BUS_ADDRESS
 #define ECP_BUS_ADDRESS	"unix:path=/run/dbus/system_bus_socket"

@@ -4,7 +4,7 @@
  *
  * usage: fake-broker MODE LOG
  *        fake-broker --system KIND	in a VM, against the real bus: wrong-type, empty,
- *					closed-descriptor, noise, silence, forever
+ *					closed-descriptor, noise, silence, late, flood, forever
  * Owns the name on the bus, prints "ready", and appends one line to LOG for each call: member,
  * user, info, secrets (those of the tests are no secrets), and "closed" when a session ends.
  */
@@ -29,6 +29,12 @@ static sd_bus *bus;
 static bool is_mode(const char *name)
 {
 	return !strcmp(mode, name);
+}
+
+/* Just in time for the call, and then nothing more, or hardly. */
+static bool is_late(void)
+{
+	return !strncmp(mode, "late-", strlen("late-"));
 }
 
 __attribute__((format(printf, 1, 2)))
@@ -74,11 +80,11 @@ static void play(int fd)
 {
 	char big[4096];
 
-	if (is_mode("silent"))
+	if (is_mode("silent") || is_mode("late-silent"))
 		hold(fd);
 	else if (is_mode("close"))
 		return;
-	else if (is_mode("beat-silent"))
+	else if (is_mode("beat-silent") || is_mode("late-beat"))
 		beat(fd, 1, 0), hold(fd);
 	else if (is_mode("beat-close"))
 		beat(fd, 2, 100);
@@ -86,6 +92,8 @@ static void play(int fd)
 		beat(fd, 1000, 1000);
 	else if (is_mode("beat-flood"))
 		beat(fd, 100000000, 0);
+	else if (is_mode("beat-fast"))
+		beat(fd, 100000000, 50);
 	else if (is_mode("beat-mounted"))
 		beat(fd, 5, 1000), say(fd, "M"), hold(fd);
 	else if (is_mode("slow-first"))
@@ -188,6 +196,8 @@ static int reply_session(sd_bus_message *m, sd_bus_error *error)
 	r = reply_badly(m, error);
 	if (r != 0)
 		return r;
+	if (is_late())
+		poll(NULL, 0, 1900);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		err(1, "socketpair");
 	play_aside(fds[0], fds[1]);
@@ -250,6 +260,8 @@ static int stash_secret(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		return -EINVAL;
 	read_secret(m, secret, sizeof(secret));
 	log_line("StashSecret %s [%s]", user, secret);
+	if (is_late())
+		return 1;
 	r = reply_badly(m, error);
 	return r ? r : sd_bus_reply_method_return(m, "");
 }
@@ -307,6 +319,8 @@ static const char *mode_of_kind(const char *kind)
 		{ "closed-descriptor", "close" },
 		{ "noise", "random" },
 		{ "silence", "silent" },
+		{ "late", "late-beat" },
+		{ "flood", "beat-flood" },
 		{ "forever", "beat-forever" },
 	};
 	size_t i;
