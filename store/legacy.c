@@ -85,6 +85,15 @@ static int resolve_in_home(const struct st_home *home, const char *path, char **
 	return asprintf(ret, "%s%s", real_home, rest) < 0 ? -ENOMEM : 0;
 }
 
+/* What else than UTF-8 a path may be, a reply cannot carry. */
+static bool is_utf8(const char *text)
+{
+	json_t *value = json_string(text);
+
+	json_decref(value);
+	return value != NULL;
+}
+
 static int read_mount_point(const struct st_home *home, int config_fd, char **ret,
 			    struct st_problem *problem)
 {
@@ -101,6 +110,8 @@ static int read_mount_point(const struct st_home *home, int config_fd, char **re
 	if (r < 0)
 		return r;
 	text[strcspn(text, "\n")] = '\0';
+	if (!is_utf8(text))
+		return st_fail(problem, -EBADMSG, "Private.mnt is not UTF-8");
 	len = strlen(text);
 	while (len > 1 && text[len - 1] == '/')
 		text[--len] = '\0';
