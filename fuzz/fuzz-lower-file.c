@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A whole lower file, opened with the key of the seeds ("foo") and read at some places. */
+/* A whole lower file, opened with the keys of the seeds and read at some places. */
 #include "fuzz/fuzz.h"
 #include "offline/file.h"
 
-#include <sys/mman.h>
-
 /* Derived once: 65,537 hashes for each input would leave no time for inputs. */
-static const struct ec_offline_keys *foo_keys(void)
+static const struct ec_offline_keys *seed_keys(void)
 {
+	static const char *const passphrases[] = {
+		"foo", "Ubuntu-style", "correct horse battery", "pass one", "three keys",
+		"00112233445566778899aabbccddeeff",
+	};
 	static struct ec_offline_keys keys;
-	struct ec_secret foo;
 
-	if (keys.n_keys)
-		return &keys;
-	fuzz_assert(!ec_secret_init_copy(&foo, "foo", 3));
-	fuzz_assert(!ec_offline_keys_add_passphrase(&keys, &foo, ec_s2k_salt_content, NULL));
-	ec_secret_done(&foo);
+	for (size_t i = keys.n_keys; i < sizeof(passphrases) / sizeof(passphrases[0]); i++) {
+		struct ec_secret secret;
+
+		fuzz_assert(!ec_secret_init_copy(&secret, passphrases[i], strlen(passphrases[i])));
+		fuzz_assert(!ec_offline_keys_add_passphrase(&keys, &secret, ec_s2k_salt_content,
+							    NULL));
+		ec_secret_done(&secret);
+	}
 	return &keys;
 }
 
@@ -36,14 +40,9 @@ static void read_some(struct ec_offline_file *file)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	_cleanup_offline_file_ struct ec_offline_file *file = NULL;
-	static int fd = -1;
 	int r;
 
-	if (fd < 0)
-		fd = memfd_create("lower", MFD_CLOEXEC);
-	fuzz_assert(fd >= 0 && !ftruncate(fd, 0));
-	fuzz_assert(pwrite(fd, data, len, 0) == (ssize_t)len);
-	r = ec_offline_file_new(&file, fd, foo_keys());
+	r = ec_offline_file_new(&file, fuzz_file(data, len, NULL), seed_keys());
 	if (!r)
 		read_some(file);
 	else

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -22,5 +24,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 /* The errors that a parser of format/ may answer. */
 #define fuzz_assert_parse_error(r) \
 	fuzz_assert((r) == -EBADMSG || (r) == -EOPNOTSUPP)
+
+/* A file in memory that holds the input, the same for each; its path goes to *ret_path if that is
+ * not NULL. Borrowed. */
+static inline int fuzz_file(const uint8_t *data, size_t len, const char **ret_path)
+{
+	static char path[32];
+	static int fd = -1;
+
+	if (fd < 0) {
+		fd = memfd_create("input", MFD_CLOEXEC);
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	}
+	fuzz_assert(fd >= 0 && !ftruncate(fd, 0));
+	fuzz_assert(pwrite(fd, data, len, 0) == (ssize_t)len);
+	if (ret_path)
+		*ret_path = path;
+	return fd;
+}
 
 #endif
