@@ -231,6 +231,21 @@ static int set_salt(struct context *ctx)
 	return 0;
 }
 
+/* To ask nothing has always meant "and do not look into the cache of signatures", too. */
+static void be_quiet(struct ec_helper_options *options)
+{
+	options->no_prompt = true;
+	options->no_sig_cache = true;
+}
+
+static int set_no_prompt(struct context *ctx)
+{
+	if (ctx->value)
+		return wrong(ctx, "it takes no value");
+	be_quiet(ctx->options);
+	return 0;
+}
+
 static int set_verbosity(struct context *ctx)
 {
 	unsigned long number;
@@ -238,9 +253,8 @@ static int set_verbosity(struct context *ctx)
 
 	if (r < 0)
 		return r;
-	/* 0 has always meant "and do not look into the cache of signatures", too. */
 	if (number == 0)
-		ctx->options->no_sig_cache = true;
+		be_quiet(ctx->options);
 	else
 		ctx->options->verbose = true;
 	return 0;
@@ -354,7 +368,8 @@ static const struct row rows[] = {
 	{ "debug", ignore },
 	/* this helper */
 	{ "no_sig_cache", set_flag, OFFSET(no_sig_cache) },
-	{ "no_prompt", set_flag, OFFSET(no_prompt) },
+	{ "no_prompt", set_no_prompt },
+	{ "wild_ass_guess", set_no_prompt },
 	{ "verbose", set_flag, OFFSET(verbose) },
 	{ "verbosity", set_verbosity },
 	{ "remount", set_flag, OFFSET(remount) },

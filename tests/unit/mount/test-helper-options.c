@@ -89,6 +89,53 @@ static void test_accepted(void **state)
 	}
 }
 
+/* Every name that mount.ecryptfs of ecryptfs-utils 111 looks for, or that ecryptfs(7) has, but those
+ * of its other key modules. */
+static void test_names_of_ecryptfs_utils(void **state)
+{
+	static const char *const items[] = {
+		"key=passphrase", "key=passphrase:passphrase_passwd=foo", "passphrase_passwd=foo",
+		"passwd=foo", "passphrase_passwd_file=/k", "passfile=/k", "passphrase_passwd_fd=3",
+		"passfd=3", "passphrase_salt=" SIG, "salt=" SIG, "passphrase_type=x",
+		"ecryptfs_sig=" SIG, "sig=" SIG, "ecryptfs_fnek_sig=" SIG, "ecryptfs_cipher=aes",
+		"cipher=aes", "ecryptfs_key_bytes=16", "ecryptfs_enable_filename_crypto=y",
+		"ecryptfs_enable_filename_crypto=n", "ecryptfs_passthrough", "ecryptfs_passthrough=n",
+		"passthrough=y", "passthrough", "ecryptfs_xattr", "ecryptfs_xattr=y",
+		"ecryptfs_xattr_metadata", "xattr", "ecryptfs_encrypted_view",
+		"ecryptfs_encrypted_view=n", "encrypted_view", "ecryptfs_hmac=n", "hmac=n",
+		"ecryptfs_unlink_sigs", "no_sig_cache", "no_prompt", "wild_ass_guess", "verbose",
+		"verbosity=0", "verbosity=1", "user", "rw", "remount",
+	};
+	struct ec_helper_options options;
+	size_t i;
+
+	for (i = 0; i < sizeof(items) / sizeof(items[0]); i++) {
+		struct ec_why why = EC_WHY_NULL;
+
+		if (parse(&options, items[i], &why) < 0)
+			fail_msg("%s: %s", items[i], why.text);
+		ec_helper_options_done(&options);
+	}
+	print_message("# %zu options of ecryptfs-utils are known\n", i);
+}
+
+static void test_nothing_is_asked(void **state)
+{
+	static const char *const items[] = { "no_prompt", "wild_ass_guess", "verbosity=0" };
+	struct ec_helper_options options;
+	size_t i;
+
+	for (i = 0; i < sizeof(items) / sizeof(items[0]); i++) {
+		assert_int_equal(parse(&options, items[i], NULL), 0);
+		if (!options.no_prompt || !options.no_sig_cache)
+			fail_msg("%s: asks", items[i]);
+		ec_helper_options_done(&options);
+	}
+	assert_int_equal(parse(&options, "no_sig_cache,verbosity=1", NULL), 0);
+	assert_true(!options.no_prompt && options.no_sig_cache && options.verbose);
+	ec_helper_options_done(&options);
+}
+
 static void test_refused(void **state)
 {
 	static const struct {
@@ -341,6 +388,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_accepted),
+		cmocka_unit_test(test_names_of_ecryptfs_utils),
+		cmocka_unit_test(test_nothing_is_asked),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_passphrase_is_never_named),
 		cmocka_unit_test(test_hide),
