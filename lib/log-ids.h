@@ -12,8 +12,6 @@
 #define EC_LOG_ID_NO_RECOVERY_KEY "799d3b5f55ba2a7ba273f0647dfac085"
 /* a directory vault was taken out of the register */
 #define EC_LOG_ID_VAULT_FORGOTTEN "89b94e75106f075a89aed7deb97c3a99"
-/* a secret opened a slot of a vault */
-#define EC_LOG_ID_VAULT_UNLOCKED "d3e0819b50962929fe805ea7d888fcd8"
 /* a secret opened no slot */
 #define EC_LOG_ID_WRONG_SECRET "adfc254a8a27904215b624eb66d12448"
 /* the plaintext of a vault is visible */

@@ -14,13 +14,15 @@ import sys
 import termios
 import time
 import traceback
+from xml.etree import ElementTree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE + "/../bus")
 sys.path.insert(0, HERE + "/../vm/lib")
 
 try:
-    from harness import ALICE, BOB, Environment, enter_namespace, skip
+    from harness import (ALICE, BOB, MANAGER, NAME, VAULT, Environment,
+                         enter_namespace, skip)
 except ImportError as error:
     print(f"SKIP: {error}")
     sys.exit(77)
@@ -168,6 +170,35 @@ def test_list_and_status():
     out = good("status", uid=ALICE)
     assert re.search(r"^Slots +0: passphrase", out, re.M), out
     assert good("list", uid=BOB).startswith("There are no vaults")
+
+
+def members(node, interface):
+    """What an interface in introspection data has: (kind, name, types in, types out or access)."""
+    found = node.find(f"interface[@name='{interface}']")
+    result = set()
+    for member in found if found is not None else ():
+        types = {"in": "", "out": ""}
+        for argument in member.iter("arg"):
+            default = "out" if member.tag == "signal" else "in"
+            types[argument.get("direction", default)] += argument.get("type")
+        if member.tag == "property":
+            types = {"in": member.get("type"), "out": member.get("access")}
+        if member.tag in ("method", "signal", "property"):
+            result.add((member.tag, member.get("name"), types["in"], types["out"]))
+    return result
+
+
+def test_introspection():
+    """The interfaces on the bus are those of the XML files, which others build from."""
+    vault = str(ENV.call("ResolveVault", "s", "alice"))
+    for path, interface in ((MANAGER, NAME), (vault, VAULT)):
+        there = ENV.call("Introspect", "", path=path,
+                         interface="org.freedesktop.DBus.Introspectable")
+        have = members(ElementTree.fromstring(str(there)), interface)
+        with open(f"{HERE}/../../dbus/{interface}.xml") as file:
+            wanted = members(ElementTree.fromstring(file.read()), interface)
+        assert have == wanted and wanted, (interface, have ^ wanted)
+        print(f"# {len(wanted)} members of {interface} are on the bus as its XML file has them")
 
 
 def test_unlock(recovery):

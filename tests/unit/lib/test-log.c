@@ -101,54 +101,11 @@ static void test_journal(void **state)
 	close(fd);
 }
 
-#define ID(name) EC_LOG_ID_##name
-
-static void test_ids_are_ids(void **state)
-{
-	static const char *const ids[] = {
-		ID(VAULT_CREATED),
-		ID(VAULT_UNLOCKED),
-		ID(WRONG_SECRET),
-		ID(VAULT_MOUNTED),
-		ID(VAULT_LOCKED),
-		ID(MOUNT_FAILED),
-		ID(BUSY_AT_LOGOUT),
-		ID(VAULT_DETACHED),
-		ID(UNMOUNT_FAILED),
-		ID(DOCUMENT_DAMAGED),
-		ID(UNSAFE_PATH),
-		ID(SECRET_CHANGED),
-		ID(SECRET_STALE),
-		ID(SECRET_CHANGE_FAILED),
-		ID(RATE_LIMITED),
-		ID(NOT_AUTHORIZED),
-		ID(HELPER_FAILED),
-		ID(STORE_FAILED),
-		ID(WORKER_FAILED),
-		ID(SESSION_BEGUN),
-		ID(SESSION_ENDED),
-		ID(LOGIN_WITHOUT_HOME),
-		ID(ENGINE_FALLBACK),
-		ID(BROKER_STARTED),
-		ID(BROKER_STATE_RESTORED),
-		ID(BROKER_STOPPED),
-	};
-	size_t i, j;
-
-	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
-		assert_int_equal(strlen(ids[i]), 32);
-		assert_int_equal(strspn(ids[i], "0123456789abcdef"), 32);
-		for (j = 0; j < i; j++)
-			assert_string_not_equal(ids[i], ids[j]);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stderr),
 		cmocka_unit_test(test_journal),
-		cmocka_unit_test(test_ids_are_ids),
 	};
 
 	take_own_run();
