@@ -245,6 +245,8 @@ void ecd_operation_worker_progress(struct ecd_vault *vault)
 
 	if (operation)
 		(void)set_deadline(operation);
+	else
+		ecd_lock_progress(vault);
 }
 
 void ecd_operation_worker_failed(struct ecd_vault *vault, int r, const char *text,

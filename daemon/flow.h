@@ -26,6 +26,8 @@ void ecd_mount_begin(struct ecd_operation *operation, void (*next)(struct ecd_op
 		     void (*fail)(struct ecd_operation *operation));
 /* Gives up a mount that does not stand yet; as above, when the worker has ended. */
 void ecd_mount_cancel(struct ecd_operation *operation);
+/* The worker that unmounts it is at work: it may take its time. */
+void ecd_lock_progress(struct ecd_vault *vault);
 /* "ecryptfs-mount@ID.service", new, or NULL. */
 char *ecd_mount_unit(const struct ecd_vault *vault);
 

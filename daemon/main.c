@@ -23,6 +23,8 @@
 
 #define METHOD_TIMEOUT_US (10u * UINT64_C(1000000))
 #define SESSION_FD_PREFIX "session-"
+#define STOP_TIMEOUT_S	60u
+#define STOP_TIMEOUT_S_MAX 3600u
 
 static int usage(FILE *stream)
 {
@@ -36,8 +38,20 @@ static int usage(FILE *stream)
 	      "For tests:\n"
 	      "  --run-directory=DIR    instead of /run/ecryptfsd\n"
 	      "  --state-directory=DIR  instead of /var/lib/ecryptfsd\n"
-	      "  --linger-directory=DIR instead of /var/lib/systemd/linger\n", stream);
+	      "  --linger-directory=DIR instead of /var/lib/systemd/linger\n"
+	      "  --stop-timeout=SECONDS instead of 60, for systemd to stop a mount unit\n", stream);
 	return stream == stdout ? EXIT_SUCCESS : 2;
+}
+
+static int parse_stop_timeout(const char *text, uint64_t *ret_us)
+{
+	char *end;
+	unsigned long seconds = strtoul(text, &end, 10);
+
+	if (end == text || *end || !seconds || seconds > STOP_TIMEOUT_S_MAX)
+		return -EINVAL;
+	*ret_us = seconds * UINT64_C(1000000);
+	return 0;
 }
 
 /* 0: go on; else the exit status + 1. */
@@ -49,6 +63,7 @@ static int parse_arguments(int argc, char **argv, struct ecd_config *config)
 		{ "run-directory", required_argument, NULL, 'r' },
 		{ "state-directory", required_argument, NULL, 's' },
 		{ "linger-directory", required_argument, NULL, 'l' },
+		{ "stop-timeout", required_argument, NULL, 't' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -68,6 +83,10 @@ static int parse_arguments(int argc, char **argv, struct ecd_config *config)
 			break;
 		case 'l':
 			config->linger_dir = optarg;
+			break;
+		case 't':
+			if (parse_stop_timeout(optarg, &config->stop_timeout_us) < 0)
+				return usage(stderr) + 1;
 			break;
 		default:
 			return usage(stderr) + 1;
@@ -183,6 +202,7 @@ int main(int argc, char **argv)
 		.run_dir = "/run/ecryptfsd",
 		.state_dir = "/var/lib/ecryptfsd",
 		.linger_dir = "/var/lib/systemd/linger",
+		.stop_timeout_us = STOP_TIMEOUT_S * UINT64_C(1000000),
 	};
 	struct ecd_manager manager = { 0 };
 	int r;

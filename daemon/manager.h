@@ -27,6 +27,7 @@ struct ecd_config {
 	const char *run_dir;	/* /run/ecryptfsd */
 	const char *state_dir;	/* /var/lib/ecryptfsd */
 	const char *linger_dir;	/* /var/lib/systemd/linger */
+	uint64_t stop_timeout_us;	/* for systemd to stop a mount unit */
 };
 
 struct ecd_manager {

@@ -88,6 +88,8 @@ struct ecd_operation {
 	bool planned;		/* the worker has come for the plan */
 	bool import_plan;	/* the plan says to copy the present home in */
 	bool retried;
+	bool unmounting;	/* lock: its worker is at it */
+	bool timed_out;		/* lock: systemd was asked to drop the job */
 	bool undo;		/* create: what was made has to go again */
 	bool from_backup;	/* unlock: the document is the one before the present one */
 	bool abandoned;		/* the caller is gone, and it went on */
@@ -161,5 +163,12 @@ int ecd_operation_worker_plan(struct ecd_vault *vault, json_t **ret_plan, int *r
 void ecd_operation_worker_planned(struct ecd_vault *vault);
 void ecd_operation_worker_unmounting(struct ecd_vault *vault, bool *ret_detach,
 				     unsigned int *ret_grace_ms);
+/* A session uses the home, and nobody who may has asked for it to be closed. */
+bool ecd_operation_worker_unmount_is_stray(const struct ecd_vault *vault);
+/* Its worker was told to leave the mount alone. */
+void ecd_operation_worker_unmount_refused(struct ecd_vault *vault);
+/* A session of the owner begins: a home that is being closed after the last one stays open, if it
+ * is not too late. */
+void ecd_operation_overtake_lock(struct ecd_vault *vault);
 
 #endif

@@ -335,11 +335,14 @@ static void on_probed(void *userdata, const struct ecd_failure *failure,
 		return;
 	}
 	login_identify(login, vault->owner);
-	/* A home that is about to be closed counts as closed: wait for that, then open it. */
-	if (!login->change && vault->mounted && TAILQ_EMPTY(&vault->operations))
+	if (!login->change && vault->mounted && TAILQ_EMPTY(&vault->operations)) {
 		login_end(login, "M");
-	else
-		login_proceed(login, vault);
+		return;
+	}
+	/* One that is being closed stays open, or where that is too late is opened afterwards. */
+	if (!login->change)
+		ecd_operation_overtake_lock(vault);
+	login_proceed(login, vault);
 }
 
 static int login_new(struct ecd_manager *manager, const char *user, struct ecd_login **ret)
@@ -663,9 +666,14 @@ static void on_logout_done(struct ecd_operation *operation, void *userdata)
 {
 	struct ecd_vault *vault = operation->vault;
 
-	if (!operation->failure.r || !vault)
+	if (!vault)
 		return;
 	if (!operation->failure.message_id || *operation->failure.message_id)
+	if (!operation->failure.r) {
+		/* Overtaken by a session that may have ended meanwhile. */
+		ecd_sessions_check(vault->manager, vault->owner);
+		return;
+	}
 		ec_log(LOG_ERR,
 		       EC_LOG_FIELDS(.message_id = EC_LOG_ID_UNMOUNT_FAILED, .vault = vault->id,
 				     .operation = "logout", .error = operation->failure.r),

@@ -4,6 +4,7 @@
 
 #include "daemon/manager.h"
 #include "lib/cleanup.h"
+#include "lib/log.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct ecd_job {
 	struct ecd_job **slot;
 	sd_bus_slot *call;
 	char *path;		/* of the job, once systemd has said it */
+	bool cancelled;
 	ecd_job_fn fn;
 	void *userdata;
 };
@@ -39,6 +41,25 @@ void ecd_job_disown(struct ecd_job *job)
 {
 	if (job)
 		job->slot = NULL;
+}
+
+/* Without a reply: what comes of it is in the signal that the job is gone. */
+static void send_cancel(const struct ecd_job *job)
+{
+	uint32_t id = (uint32_t)strtoul(strrchr(job->path, '/') + 1, NULL, 10);
+
+	if (sd_bus_call_method_async(job->manager->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH,
+				     SYSTEMD_IFACE, "CancelJob", NULL, NULL, "u", id) < 0)
+		ec_log_warning("cannot ask systemd to cancel a job, ignoring");
+}
+
+void ecd_job_cancel(struct ecd_job *job)
+{
+	if (!job || job->cancelled)
+		return;
+	job->cancelled = true;
+	if (job->path)
+		send_cancel(job);
 }
 
 static void complete(struct ecd_job *job, int r, const char *text)
@@ -64,8 +85,12 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
 		complete(job, r, error->message);
 		return 0;
 	}
-	if (sd_bus_message_read(reply, "o", &path) < 0 || !(job->path = strdup(path)))
+	if (sd_bus_message_read(reply, "o", &path) < 0 || !(job->path = strdup(path))) {
 		complete(job, -EIO, "systemd gave no job");
+		return 0;
+	}
+	if (job->cancelled)
+		send_cancel(job);
 	return 0;
 }
 
@@ -125,6 +150,66 @@ int ecd_job_start(struct ecd_manager *manager, struct ecd_job **slot, const char
 	}
 	job->slot = slot;
 	*slot = job;
+	return 0;
+}
+
+/*
+ * State of the system
+ */
+
+struct ecd_state_query {
+	struct ecd_state_query **slot;
+	sd_bus_slot *call;
+	ecd_goes_down_fn fn;
+	void *userdata;
+};
+
+void ecd_state_query_free(struct ecd_state_query *query)
+{
+	if (!query)
+		return;
+	*query->slot = NULL;
+	sd_bus_slot_unref(query->call);
+	free(query);
+}
+
+/* "stopping" as soon as shutdown.target is queued, "maintenance" in rescue and emergency mode:
+ * org.freedesktop.systemd1(5). */
+static int on_state(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)
+{
+	struct ecd_state_query *query = userdata;
+	ecd_goes_down_fn fn = query->fn;
+	void *owner = query->userdata;
+	const char *state = "";
+	bool goes_down;
+
+	goes_down = sd_bus_message_is_method_error(reply, NULL) ||
+		    sd_bus_message_read(reply, "v", "s", &state) < 0 ||
+		    !strcmp(state, "stopping") || !strcmp(state, "maintenance");
+	ecd_state_query_free(query);
+	fn(owner, goes_down);
+	return 0;
+}
+
+int ecd_units_ask_goes_down(struct ecd_manager *manager, struct ecd_state_query **slot,
+			    ecd_goes_down_fn fn, void *userdata)
+{
+	struct ecd_state_query *query = calloc(1, sizeof(*query));
+	int r;
+
+	if (!query)
+		return -ENOMEM;
+	r = sd_bus_call_method_async(manager->bus, &query->call, SYSTEMD_NAME, SYSTEMD_PATH,
+				     "org.freedesktop.DBus.Properties", "Get", on_state, query, "ss",
+				     SYSTEMD_IFACE, "SystemState");
+	if (r < 0) {
+		free(query);
+		return r;
+	}
+	query->fn = fn;
+	query->userdata = userdata;
+	query->slot = slot;
+	*slot = query;
 	return 0;
 }
 

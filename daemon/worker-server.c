@@ -4,6 +4,7 @@
 
 #include "daemon/manager.h"
 #include "daemon/operation.h"
+#include "daemon/units.h"
 #include "daemon/vault.h"
 #include "lib/cleanup.h"
 #include "lib/error.h"
@@ -24,6 +25,8 @@ struct connection {
 	struct ecd_worker_server *server;
 	int fd;
 	sd_event_source *io;
+	struct ecd_state_query *query;	/* on which its answer waits, or NULL */
+	char *vault_id;			/* of that answer */
 };
 
 struct ecd_worker_server {
@@ -38,6 +41,8 @@ static void connection_free(struct connection *connection)
 {
 	TAILQ_REMOVE(&connection->server->connections, connection, link);
 	connection->server->n_connections--;
+	ecd_state_query_free(connection->query);
+	free(connection->vault_id);
 	sd_event_source_disable_unref(connection->io);
 	ec_closep(&connection->fd);
 	free(connection);
@@ -52,7 +57,7 @@ static int reply_empty(int fd)
 	return r;
 }
 
-static int do_plan(int fd, struct ecd_vault *vault, const json_t *body)
+static int do_plan(struct connection *connection, struct ecd_vault *vault, const json_t *body)
 {
 	struct ecd_failure failure;
 	json_t *plan;
@@ -60,25 +65,25 @@ static int do_plan(int fd, struct ecd_vault *vault, const json_t *body)
 
 	r = ecd_operation_worker_plan(vault, &plan, &keys_fd, &failure);
 	if (r < 0)
-		return ec_wire_send_error(fd, r, failure.text);
-	r = ec_wire_send(fd, plan, &keys_fd, 1);
+		return ec_wire_send_error(connection->fd, r, failure.text);
+	r = ec_wire_send(connection->fd, plan, &keys_fd, 1);
 	json_decref(plan);
 	if (r >= 0)
 		ecd_operation_worker_planned(vault);
 	return r;
 }
 
-static int do_mounted(int fd, struct ecd_vault *vault, const json_t *body)
+static int do_mounted(struct connection *connection, struct ecd_vault *vault, const json_t *body)
 {
 	const char *engine = json_string_value(json_object_get(body, "engine"));
 
 	if (!engine)
-		return ec_wire_send_error(fd, -EINVAL, "the message has no \"engine\"");
+		return ec_wire_send_error(connection->fd, -EINVAL, "the message has no \"engine\"");
 	ecd_operation_worker_mounted(vault, engine);
-	return reply_empty(fd);
+	return reply_empty(connection->fd);
 }
 
-static int do_failed(int fd, struct ecd_vault *vault, const json_t *body)
+static int do_failed(struct connection *connection, struct ecd_vault *vault, const json_t *body)
 {
 	const char *error = json_string_value(json_object_get(body, "error"));
 	const char *text = json_string_value(json_object_get(body, "text"));
@@ -86,39 +91,68 @@ static int do_failed(int fd, struct ecd_vault *vault, const json_t *body)
 
 	ecd_operation_worker_failed(vault, r, text ? text : ec_error_sentence(r),
 				    json_object_get(body, "blockers"));
-	return reply_empty(fd);
+	return reply_empty(connection->fd);
 }
 
-static int do_progress(int fd, struct ecd_vault *vault, const json_t *body)
+static int do_progress(struct connection *connection, struct ecd_vault *vault, const json_t *body)
 {
 	ecd_operation_worker_progress(vault);
 	return 0;
 }
 
-static int do_unmounting(int fd, struct ecd_vault *vault, const json_t *body)
+/* keep: leave the mount alone, whether it is busy or not. */
+static int answer_unmounting(struct connection *connection, struct ecd_vault *vault, bool keep)
 {
-	unsigned int grace_ms;
+	unsigned int grace_ms = 0;
+	bool detach = false;
 	json_t *reply;
-	bool detach;
 	int r;
 
-	ecd_operation_worker_unmounting(vault, &detach, &grace_ms);
-	reply = json_pack("{s:b, s:i}", "detach", detach, "grace_ms", (int)grace_ms);
-	r = reply ? ec_wire_send(fd, reply, NULL, 0) : -ENOMEM;
+	if (keep)
+		ecd_operation_worker_unmount_refused(vault);
+	else
+		ecd_operation_worker_unmounting(vault, &detach, &grace_ms);
+	reply = json_pack("{s:b, s:i, s:b}", "detach", detach, "grace_ms", (int)grace_ms, "keep", keep);
+	r = reply ? ec_wire_send(connection->fd, reply, NULL, 0) : -ENOMEM;
 	json_decref(reply);
 	return r;
 }
 
-static int do_unmounted(int fd, struct ecd_vault *vault, const json_t *body)
+static void on_goes_down(void *userdata, bool goes_down)
+{
+	struct connection *connection = userdata;
+	struct ecd_vault *vault = ecd_vault_find(connection->server->manager, connection->vault_id);
+
+	if (!vault || answer_unmounting(connection, vault, !goes_down &&
+					ecd_operation_worker_unmount_is_stray(vault)) < 0)
+		connection_free(connection);
+}
+
+/* At shutdown a home is closed, whoever uses it. */
+static int do_unmounting(struct connection *connection, struct ecd_vault *vault, const json_t *body)
+{
+	if (!ecd_operation_worker_unmount_is_stray(vault))
+		return answer_unmounting(connection, vault, false);
+	if (connection->query)
+		return -EPROTO;
+	free(connection->vault_id);
+	connection->vault_id = strdup(vault->id);
+	if (!connection->vault_id)
+		return -ENOMEM;
+	return ecd_units_ask_goes_down(connection->server->manager, &connection->query, on_goes_down,
+				       connection);
+}
+
+static int do_unmounted(struct connection *connection, struct ecd_vault *vault, const json_t *body)
 {
 	ecd_operation_worker_unmounted(vault, json_object_get(body, "blockers"),
 				       json_is_true(json_object_get(body, "detached")));
-	return reply_empty(fd);
+	return reply_empty(connection->fd);
 }
 
 static const struct {
 	const char *name;
-	int (*run)(int fd, struct ecd_vault *vault, const json_t *body);
+	int (*run)(struct connection *connection, struct ecd_vault *vault, const json_t *body);
 } requests[] = {
 	{ "plan", do_plan },
 	{ "mounted", do_mounted },
@@ -128,14 +162,15 @@ static const struct {
 	{ "unmounted", do_unmounted },
 };
 
-static int dispatch(struct ecd_manager *manager, int fd, const json_t *body)
+static int dispatch(struct connection *connection, const json_t *body)
 {
+	struct ecd_manager *manager = connection->server->manager;
 	const char *op, *id;
 	struct ecd_vault *vault;
 	size_t i;
 
 	if (json_unpack((json_t *)body, "{s:s, s:s}", "op", &op, "id", &id) < 0)
-		return ec_wire_send_error(fd, -EINVAL, "the message has no \"op\" or no \"id\"");
+		return ec_wire_send_error(connection->fd, -EINVAL, "the message has no \"op\" or no \"id\"");
 	vault = ecd_vault_find(manager, id);
 	if (!vault) {
 		/* After a restart: what a worker tells about it is written down there. */
@@ -143,11 +178,11 @@ static int dispatch(struct ecd_manager *manager, int fd, const json_t *body)
 		vault = ecd_vault_find(manager, id);
 	}
 	if (!vault)
-		return ec_wire_send_error(fd, -ENOENT, "the broker knows no vault of that id");
+		return ec_wire_send_error(connection->fd, -ENOENT, "the broker knows no vault of that id");
 	for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
 		if (!strcmp(requests[i].name, op))
-			return requests[i].run(fd, vault, body);
-	return ec_wire_send_error(fd, -EOPNOTSUPP, "the broker knows no such message");
+			return requests[i].run(connection, vault, body);
+	return ec_wire_send_error(connection->fd, -EOPNOTSUPP, "the broker knows no such message");
 }
 
 static int on_message(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -160,7 +195,7 @@ static int on_message(sd_event_source *source, int fd, uint32_t revents, void *u
 	if (r == -EAGAIN)
 		return 0;
 	if (r >= 0)
-		r = dispatch(connection->server->manager, fd, message.body);
+		r = dispatch(connection, message.body);
 	else if (r == -EPROTO)
 		(void)ec_wire_send_error(fd, r, NULL);
 	if (r < 0)

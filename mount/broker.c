@@ -139,21 +139,25 @@ int ec_broker_progress(struct ec_broker *broker, const char *text)
 				     "text", text));
 }
 
-int ec_broker_unmounting(struct ec_broker *broker, bool *ret_detach, unsigned int *ret_grace_ms)
+int ec_broker_unmounting(struct ec_broker *broker, struct ec_broker_stop *ret)
 {
 	_cleanup_message_ struct ec_wire_message reply = EC_WIRE_MESSAGE_NULL;
+	int keep = false, detach, r;
 	json_int_t grace_ms;
-	int detach, r;
 
 	r = ask(broker, json_pack("{s:s, s:s}", "op", "unmounting", "id", broker->id), &reply,
 		NULL);
 	if (r < 0)
 		return r;
-	if (json_unpack(reply.body, "{s:b, s:I}", "detach", &detach, "grace_ms", &grace_ms) < 0 ||
+	if (json_unpack(reply.body, "{s:b, s:I, s?b}", "detach", &detach, "grace_ms", &grace_ms,
+			"keep", &keep) < 0 ||
 	    grace_ms < 0 || grace_ms > 3600 * 1000)
 		return hang_up(broker, -EPROTO);
-	*ret_detach = detach;
-	*ret_grace_ms = (unsigned int)grace_ms;
+	*ret = (struct ec_broker_stop){
+		.keep = keep,
+		.detach = detach,
+		.grace_ms = (unsigned int)grace_ms,
+	};
 	return 0;
 }
 

@@ -30,7 +30,15 @@ int ec_broker_mounted(struct ec_broker *broker, const char *engine);
 /* blockers: an array that is borrowed, or NULL. */
 int ec_broker_failed(struct ec_broker *broker, int error, const char *text, json_t *blockers);
 int ec_broker_progress(struct ec_broker *broker, const char *text);
-int ec_broker_unmounting(struct ec_broker *broker, bool *ret_detach, unsigned int *ret_grace_ms);
+
+/* What to do about the mount that is to go. */
+struct ec_broker_stop {
+	bool keep;			/* nothing: a session uses it */
+	bool detach;			/* if it is busy after the grace */
+	unsigned int grace_ms;
+};
+/* ret is not touched where there is no answer. */
+int ec_broker_unmounting(struct ec_broker *broker, struct ec_broker_stop *ret);
 int ec_broker_unmounted(struct ec_broker *broker, json_t *blockers, bool detached);
 
 #endif

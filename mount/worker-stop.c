@@ -61,14 +61,16 @@ static int unmount_state(struct stop *stop, const struct ec_mount_state *state,
 		.target = state->target,
 		.mount_id = state->mount_id,
 		.device = makedev(state->dev_major, state->dev_minor),
-		.detach = true,
-		.grace_ms = GRACE_MS_ALONE,
 		.busy = busy,
 		.userdata = stop,
 	};
 
 	ec_broker_connect(&stop->broker, EC_BROKER_SOCKET, stop->id, EC_BROKER_TIMEOUT_MS);
-	ec_broker_unmounting(&stop->broker, &request.detach, &request.grace_ms);
+	ec_broker_unmounting(&stop->broker, &how);
+	if (how.keep)
+		return ec_why_set(why, -EBUSY, "a session uses it (who means it all the same: ecryptfsctl lock --force)");
+	request.detach = how.detach;
+	request.grace_ms = how.grace_ms;
 	return ec_unmount(&request, result, why);
 }
 
@@ -76,6 +78,7 @@ static void note_detached(const char *id, const struct ec_mount_state *state)
 {
 	int r = ec_detached_note(EC_DETACHED_DIRECTORY, state);
 
+	struct ec_broker_stop how = { .detach = true, .grace_ms = GRACE_MS_ALONE };
 	if (r < 0)
 		ec_log(LOG_WARNING, EC_LOG_FIELDS(.vault = id, .operation = "stop", .error = r),
 		       "%s: that it was detached cannot be noted: %s, ignoring", id, strerror(-r));

@@ -203,7 +203,7 @@ class Environment:
     def wait_for(self, path):
         self.wait_until(lambda: os.path.exists(path), path)
 
-    def start_broker(self):
+    def start_broker(self, *options):
         stored = self.stored_descriptors()
         # Descriptors go to 3 and up only in the new process, which also has to know its pid.
         pass_on = ("import os, sys; n = int(sys.argv[1]); fds = [os.dup2(int(fd), 200 + i) for i, fd"
@@ -216,7 +216,7 @@ class Environment:
                                   *[str(fd) for _, fd in stored],
                                   self.programs["broker"], "--run-directory=" + self.run,
                                   "--state-directory=" + self.run + "/state",
-                                  "--linger-directory=" + self.run + "/linger"],
+                                  "--linger-directory=" + self.run + "/linger", *options],
                                  pass_fds=[fd for _, fd in stored],
                                  env=dict(os.environ, NOTIFY_SOCKET=self.run + "/notify"))
 
@@ -277,6 +277,12 @@ class Environment:
                 "PolicyKit1": "/org/freedesktop/PolicyKit1/Authority"}[who]
         return self.call(member, signature, *args, path=path, interface="org.ecryptfs.Test",
                          destination="org.freedesktop." + who)
+
+    def systemd(self, method, unit):
+        """As an administrator, or anybody else than the broker, asks for it."""
+        return self.call(method, "ss", unit, "replace", path="/org/freedesktop/systemd1",
+                         interface="org.freedesktop.systemd1.Manager",
+                         destination="org.freedesktop.systemd1")
 
     def get(self, path, name):
         return self.call("Get", "ss", VAULT, name, path=path,

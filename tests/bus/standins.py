@@ -59,7 +59,11 @@ class Systemd(dbus.service.Object):
         self.mode = "work"
         self.plans = []
         self.busy = False
-        self.held = []
+        self.held = {}                      # number of the job: unit, method, what it does
+        self.stop_failures = 0
+        self.collected = set()              # units that failed: not active, whatever is mounted
+        self.ending = set()                 # units that deactivate: a start waits
+        self.system_state = "running"
         self.stopping = threading.Event()   # the worker has got its SIGTERM
         self.released = threading.Event()   # and may end
 
@@ -71,6 +75,9 @@ class Systemd(dbus.service.Object):
         return f"{RUN}/mounts/{vault_id}.json"
 
     def start(self, vault_id):
+        while vault_id in self.ending:
+            threading.Event().wait(0.02)
+        self.collected.discard(vault_id)
         if os.path.exists(self.state_file(vault_id)):
             Worker(vault_id).ask(op="mounted", engine="ecfs")
             return "done"
@@ -116,6 +123,16 @@ class Systemd(dbus.service.Object):
         os.chown(plan["import"], plan["owner"], plan["owner"])
 
     def stop(self, vault_id):
+        if vault_id in self.collected:      # what is not active has stopped already
+            return "done"
+        self.ending.add(vault_id)
+        result = self.exec_stop(vault_id)
+        if result != "done":
+            self.collected.add(vault_id)
+        self.ending.discard(vault_id)
+        return result
+
+    def exec_stop(self, vault_id):
         self.stopping.set()
         if self.mode == "import":
             self.released.wait()
@@ -126,9 +143,15 @@ class Systemd(dbus.service.Object):
             return "done"
         if not os.path.exists(self.state_file(vault_id)):
             return "done"
+        if self.stop_failures:              # it hangs, and is killed without a word
+            self.stop_failures -= 1
+            return "timeout"
         worker = Worker(vault_id)
         answer, _ = worker.ask(op="unmounting")
         log(f"unmounting {vault_id}: {answer}")
+        if answer.get("keep"):
+            worker.ask(op="failed", error="Busy", text="a session uses it")
+            return "failed"
         if self.busy and not answer["detach"]:
             worker.ask(op="failed", error="Busy", text="in use by sleep (pid 42)",
                        blockers=[{"pid": 42, "command": "sleep", "unit": ""}])
@@ -137,9 +160,21 @@ class Systemd(dbus.service.Object):
         worker.ask(op="unmounted", blockers=[], detached=self.busy)
         return "done"
 
+    @staticmethod
+    def path(number):
+        return f"/org/freedesktop/systemd1/job/{number}"
+
+    def cancel(self, number):
+        unit, _, _ = self.held.pop(number)
+        log(f"cancelled {unit}")
+        GLib.idle_add(lambda: self.JobRemoved(number, self.path(number), unit, "canceled"))
+
     def job(self, method, unit):
+        for number, (other, its_method, _) in list(self.held.items()):
+            if other == unit and its_method != method:
+                self.cancel(number)
         self.n_jobs += 1
-        number, path = self.n_jobs, f"/org/freedesktop/systemd1/job/{self.n_jobs}"
+        number, path = self.n_jobs, self.path(self.n_jobs)
         log(f"{method} {unit}")
 
         def work():
@@ -150,8 +185,7 @@ class Systemd(dbus.service.Object):
                 if unit.startswith(prefix):
                     vault_id = unit[len(prefix):-len(suffix)]
                     try:
-                        result = self.start(vault_id) if method in ("StartUnit", "RestartUnit") \
-                            else self.stop(vault_id)
+                        result = self.methods[method](self, vault_id)
                     except OSError as error:
                         log(f"worker: {error}")
                         result = "failed"
@@ -160,10 +194,12 @@ class Systemd(dbus.service.Object):
             return False
 
         if self.mode == "hold":
-            self.held.append(work)
+            self.held[number] = (unit, method, work)
         else:
             GLib.idle_add(work)
         return dbus.ObjectPath(path)
+
+    methods = {"StartUnit": start, "RestartUnit": start, "StopUnit": stop, "ReloadUnit": exec_stop}
 
     @dbus.service.method(IFACE, in_signature="ss", out_signature="o")
     def StartUnit(self, unit, mode):
@@ -179,7 +215,34 @@ class Systemd(dbus.service.Object):
 
     @dbus.service.method(IFACE, in_signature="ss", out_signature="o")
     def ReloadUnit(self, unit, mode):
+        if unit.removeprefix("ecryptfs-mount@").removesuffix(".service") in self.collected:
+            raise dbus.DBusException("it is not active", name="org.freedesktop.systemd1."
+                                     "JobTypeNotApplicable")
         return self.job("ReloadUnit", unit)
+
+    @dbus.service.method(IFACE, in_signature="u")
+    def CancelJob(self, number):
+        if int(number) in self.held:
+            self.cancel(int(number))
+
+    @dbus.service.method("org.freedesktop.DBus.Properties", in_signature="ss", out_signature="v")
+    def Get(self, interface, name):
+        return {"SystemState": self.system_state}[name]
+
+    @dbus.service.method(CONTROL, in_signature="s")
+    def SetSystemState(self, state):
+        self.system_state = str(state)
+
+    @dbus.service.method(CONTROL, in_signature="u")
+    def SetStopFailures(self, n):
+        self.stop_failures = int(n)
+
+    @dbus.service.method(CONTROL)
+    def Reset(self):
+        self.system_state, self.stop_failures, self.busy = "running", 0, False
+        self.collected.clear()
+        self.ending.clear()
+        self.SetMode("work")
 
     @dbus.service.method(CONTROL, in_signature="s")
     def SetMode(self, mode):
@@ -192,9 +255,9 @@ class Systemd(dbus.service.Object):
     @dbus.service.method(CONTROL)
     def Release(self):
         self.released.set()
-        for work in self.held:
+        for _, _, work in self.held.values():
             GLib.idle_add(work)
-        self.held = []
+        self.held = {}
 
     @dbus.service.method(CONTROL, in_signature="b")
     def SetBusy(self, busy):
