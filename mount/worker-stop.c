@@ -57,6 +57,7 @@ static void log_result(const char *id, const struct ec_unmount_result *result,
 static int unmount_state(struct stop *stop, const struct ec_mount_state *state,
 			 struct ec_unmount_result *result, struct ec_why *why)
 {
+	struct ec_broker_stop how = { .detach = true, .grace_ms = GRACE_MS_ALONE };
 	struct ec_unmount_request request = {
 		.target = state->target,
 		.mount_id = state->mount_id,
@@ -78,7 +79,6 @@ static void note_detached(const char *id, const struct ec_mount_state *state)
 {
 	int r = ec_detached_note(EC_DETACHED_DIRECTORY, state);
 
-	struct ec_broker_stop how = { .detach = true, .grace_ms = GRACE_MS_ALONE };
 	if (r < 0)
 		ec_log(LOG_WARNING, EC_LOG_FIELDS(.vault = id, .operation = "stop", .error = r),
 		       "%s: that it was detached cannot be noted: %s, ignoring", id, strerror(-r));
