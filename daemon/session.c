@@ -668,12 +668,12 @@ static void on_logout_done(struct ecd_operation *operation, void *userdata)
 
 	if (!vault)
 		return;
-	if (!operation->failure.message_id || *operation->failure.message_id)
 	if (!operation->failure.r) {
 		/* Overtaken by a session that may have ended meanwhile. */
 		ecd_sessions_check(vault->manager, vault->owner);
 		return;
 	}
+	if (!operation->failure.message_id || *operation->failure.message_id)
 		ec_log(LOG_ERR,
 		       EC_LOG_FIELDS(.message_id = EC_LOG_ID_UNMOUNT_FAILED, .vault = vault->id,
 				     .operation = "logout", .error = operation->failure.r),
