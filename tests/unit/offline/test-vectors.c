@@ -140,14 +140,15 @@ static int each_entry(const struct ec_offline_entry *entry, void *arg)
 	return 0;
 }
 
-static void for_each_lower(const char *set, lower_fn fn, void *arg)
+/* @dir: what follows the name of the set. */
+static void for_each_lower(const char *set, const char *dir, lower_fn fn, void *arg)
 {
 	const struct ec_offline_keys none = EC_OFFLINE_KEYS_NULL;
 	_cleanup_close_ int fd = -1;
 	struct each_lower each = { .fn = fn, .arg = arg };
 	char path[128];
 
-	snprintf(path, sizeof(path), "%s/lower", set);
+	snprintf(path, sizeof(path), "%s/%s", set, dir);
 	fd = openat(vectors_dir(), path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	each.dir_fd = fd;
@@ -236,15 +237,20 @@ static void attack_header(int fd, const char *name, void *arg)
 static void test_every_header_cut_and_flipped(void **state)
 {
 	struct header_tally all = { 0 };
+	unsigned int n_sets;
 
 	(void)state;
 	for (size_t i = 0; i < N_VECTOR_SETS; i++) {
 		all.place = strstr(vector_sets[i], "xattr") ? ECFMT_PLACE_XATTR : ECFMT_PLACE_FILE;
-		for_each_lower(vector_sets[i], attack_header, &all);
+		for_each_lower(vector_sets[i], "lower", attack_header, &all);
 	}
 	assert_true(all.n_headers > 6 * 20);
-	report("%u headers: %u cuts, %u of them readable; %u flipped bits, %u of them readable",
-	       all.n_headers, all.n_cuts, all.n_cuts_good, all.n_flips, all.n_flips_good);
+	n_sets = all.n_headers;
+	all.place = ECFMT_PLACE_FILE;
+	for_each_lower("home-alice", "lower/.Private", attack_header, &all);
+	assert_true(all.n_headers - n_sets == 6);
+	report("%u headers, %u of them of home-alice: %u cuts, %u of them readable; %u flipped bits, %u of them readable",
+	       all.n_headers, all.n_headers - n_sets, all.n_cuts, all.n_cuts_good, all.n_flips, all.n_flips_good);
 }
 
 static void describe_one(int fd, const char *name, void *arg)
@@ -271,7 +277,7 @@ static void test_describe_without_keys(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < N_VECTOR_SETS; i++)
-		for_each_lower(vector_sets[i], describe_one, &n);
+		for_each_lower(vector_sets[i], "lower", describe_one, &n);
 	report("%u lower files described", n);
 }
 
