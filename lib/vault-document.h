@@ -29,6 +29,8 @@
 
 #define EC_VAULT_DOCUMENT_NAME	"ecryptfs-vault.json"
 #define EC_VAULT_DOCUMENT_BACKUP_NAME "ecryptfs-vault.json.bak"
+/* Beside a vault: what an interrupted creation left, as far as only root can remove it. */
+#define EC_VAULT_UNFINISHED_NAME "unfinished-vault"
 #define EC_VAULT_DOCUMENT_LEN_MAX 65536u
 #define EC_VAULT_SLOTS_MAX	32u
 #define EC_VAULT_KEY_LEN	64u

@@ -133,6 +133,22 @@ static int remove_placeholder(const struct st_home *home, int user_fd)
 	return 0;
 }
 
+/*
+ * As the user. A copy of a home may hold what is root's, or immutable: the worker of the next
+ * creation removes that, from under a name of its own.
+ */
+static int remove_vault(int user_fd)
+{
+	int r = st_remove_tree(user_fd, ST_VAULT_DIR, 0);
+
+	if (r == 0 || (r != -EACCES && r != -EPERM && r != -ENOTEMPTY))
+		return r;
+	/* One that stands there already is emptied as far as it goes, for it to be one only. */
+	(void)st_remove_tree(user_fd, EC_VAULT_UNFINISHED_NAME, 0);
+	return renameat2(user_fd, ST_VAULT_DIR, user_fd, EC_VAULT_UNFINISHED_NAME, RENAME_NOREPLACE) < 0 ?
+	       -errno : 0;
+}
+
 /* As the user. What a creation that never came to its end has left. */
 static int remove_unfinished(const struct st_home *home, int user_fd, struct st_problem *problem)
 {
@@ -144,7 +160,7 @@ static int remove_unfinished(const struct st_home *home, int user_fd, struct st_
 	if (r < 0)
 		return st_fail_errno(problem, r, "cannot remove what is left of an interrupted "
 				     "creation:", ST_KEPT_DIR);
-	r = st_remove_tree(user_fd, ST_VAULT_DIR, 0);
+	r = remove_vault(user_fd);
 	if (r < 0)
 		return st_fail_errno(problem, r, "cannot remove what is left of an interrupted "
 				     "creation:", ST_VAULT_DIR);

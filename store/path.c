@@ -499,12 +499,33 @@ int st_dir_is_empty(int dir_fd, const char *const *except, bool *ret_empty)
 	return 0;
 }
 
+/* Opens a directory that is to be emptied. What its mode denies its owner, he may take. */
+static int open_to_empty(int dir_fd, const char *name)
+{
+	_cleanup_close_ int held = openat(dir_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW |
+					  O_CLOEXEC);
+	char path[32];
+	struct stat st;
+	int fd;
+
+	if (held < 0 || fstat(held, &st) < 0)
+		return -errno;
+	if ((st.st_mode & S_IRWXU) != S_IRWXU) {
+		/* fchmod(2) takes no descriptor of this kind. */
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", held);
+		(void)chmod(path, S_IRWXU);
+	}
+	fd = openat(held, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 /**
  * st_remove_tree() - remove a directory with all that is in it
  * @dir_fd:	its parent
  * @name:	one component
  * @depth:	0
  *
+ * Directories that their owner may not write to are made writable, if they are the caller's.
  * Follows no symlink and leaves the filesystem of dir_fd nowhere, because rmdir(2) of a mount
  * point fails and a mounted directory is not entered: its device differs.
  *
@@ -519,9 +540,12 @@ int st_remove_tree(int dir_fd, const char *name, unsigned int depth)
 
 	if (depth > TREE_DEPTH_MAX)
 		return -ELOOP;
-	fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = open_to_empty(dir_fd, name);
+	/* A foreign one that is empty goes, too. */
+	if (fd == -EACCES && unlinkat(dir_fd, name, AT_REMOVEDIR) == 0)
+		return 0;
 	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return fd == -ENOENT ? 0 : fd;
 	if (fstat(dir_fd, &parent) < 0 || fstat(fd, &st) < 0 || parent.st_dev != st.st_dev) {
 		close(fd);
 		return -EBUSY;

@@ -343,6 +343,44 @@ static void removes_a_tree(void **state)
 	assert_int_equal(st_remove_tree(root_fd, "nothing", 0), 0);
 }
 
+/* As ~/go/pkg/mod keeps them, and worse. */
+static void removes_what_its_owner_may_not_write(void **state)
+{
+	static const char *const names[] = { "shut/mod/sub", "shut/mod", "shut/dark", "shut" };
+	static const mode_t modes[] = { 0555, 0555, 0000, 0500 };
+	struct stat st;
+	size_t i;
+
+	assert_int_equal(mkdirat(root_fd, "shut", 0700), 0);
+	assert_int_equal(mkdirat(root_fd, "shut/mod", 0700), 0);
+	assert_int_equal(mkdirat(root_fd, "shut/mod/sub", 0700), 0);
+	assert_int_equal(mkdirat(root_fd, "shut/dark", 0700), 0);
+	put_file("shut/mod/sub/file", "x", OWNER);
+	put_file("shut/dark/file", "x", OWNER);
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		assert_int_equal(fchownat(root_fd, names[i], OWNER, OWNER, 0), 0);
+		assert_int_equal(fchmodat(root_fd, names[i], modes[i], 0), 0);
+	}
+	assert_int_equal(fchmod(root_fd, 0777), 0);
+	st_become(OWNER, OWNER);
+	assert_int_equal(st_remove_tree(root_fd, "shut", 0), 0);
+	st_become_root();
+	assert_int_equal(faccessat(root_fd, "shut", F_OK, 0), -1);
+
+	/* What is somebody else's is left, and its mode, too. */
+	assert_int_equal(mkdirat(root_fd, "theirs", 0755), 0);
+	assert_int_equal(fchownat(root_fd, "theirs", OWNER, OWNER, 0), 0);
+	assert_int_equal(mkdirat(root_fd, "theirs/roots", 0700), 0);
+	assert_int_equal(fchmodat(root_fd, "theirs/roots", 0555, 0), 0);
+	put_file("theirs/roots/file", "x", 0);
+	st_become(OWNER, OWNER);
+	assert_int_equal(st_remove_tree(root_fd, "theirs", 0), -EACCES);
+	st_become_root();
+	assert_int_equal(fstatat(root_fd, "theirs/roots", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0555);
+	assert_int_equal(fchmod(root_fd, 0755), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,6 +393,7 @@ int main(void)
 		cmocka_unit_test(file_size_limit),
 		cmocka_unit_test(lock_is_bounded),
 		cmocka_unit_test(removes_a_tree),
+		cmocka_unit_test(removes_what_its_owner_may_not_write),
 	};
 
 	if (geteuid() != 0) {
