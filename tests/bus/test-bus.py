@@ -295,13 +295,19 @@ class Homes(Case):
         # What a worker had copied, and the closed home that it had prepared.
         subprocess.run("touch /home/.ecryptfs/alice/vault/copied; cd /home/.ecryptfs/alice; "
                        "install -d -m 500 home-before-encryption; "
-                       "touch home-before-encryption/README.txt; chown -R 61000:61000 .",
+                       "touch home-before-encryption/README.txt; "
+                       "mkdir -p vault/mod/sub vault/roots; touch vault/mod/sub/f vault/roots/f; "
+                       "chown -R 61000:61000 .; chown 0:0 vault/roots; "
+                       "chmod 555 vault/mod/sub vault/mod; chmod 700 vault/roots",
                        shell=True, check=True)
         env.start_broker()
         env.control("systemd1", "SetMode", "s", "work")
         self.assertEqual(self.log_in("lost"), "N")
         create_home()
-        self.assertFalse(os.path.exists("/home/.ecryptfs/alice/vault/copied"))
+        self.assertEqual(sorted(os.listdir("/home/.ecryptfs/alice/vault")),
+                         ["ecryptfs-vault.json", "ecryptfs-vault.json.bak"])
+        # What was root's is left to the worker.
+        self.assertTrue(os.path.exists("/home/.ecryptfs/alice/unfinished-vault/roots/f"))
         self.assertEqual(self.log_in("right"), "M")
 
     def test_finished_but_for_the_marker(self):
