@@ -19,10 +19,10 @@
 #endif
 #define ECP_STASH_MS	1000	/* StashSecret, of which nothing depends */
 #define ECP_CALL_MS	2000	/* connect, call, reply */
-#define ECP_START_MS	3500	/* the same, where the bus has yet to start the broker */
+#define ECP_START_MS	3300	/* the same, where the bus has yet to start the broker */
 #define ECP_FIRST_MS	3000	/* from the call to the first message, ... */
 #define ECP_LAG_MS	1500	/* ... or this from a late reply, but no longer than ... */
-#define ECP_STEADY_MS	3500	/* ... this, which with ECP_STASH_MS leaves a login its five seconds */
+#define ECP_STEADY_MS	3300	/* ... this, which with ECP_STASH_MS leaves a login its five seconds */
 #define ECP_SILENCE_MS	3000	/* between two messages, from the second on */
 #define ECP_ALARM_MS	10000	/* left to a login program that has set itself an alarm */
 #define ECP_BEATS_EARLY	8	/* more than 2 a second and these: no heart beats like that */

@@ -244,10 +244,10 @@ static void test_login_waits_for_a_slow_start(void **state)
 	struct login login = { .talk.answers = { "alice" } };
 	char command[PATH_MAX + 64];
 
-	snprintf(command, sizeof(command), "sleep 4; exec %s mounted " LOG, broker_path);
+	snprintf(command, sizeof(command), "sleep 3.5; exec %s mounted " LOG, broker_path);
 	login_with_activation(&login, command);
 	assert_int_equal(login.talk.n_lines, 0);
-	assert_true(login.auth_s + login.open_s > 3.9);
+	assert_true(login.auth_s + login.open_s > 3.4);
 	assert_logged("OpenSession alice");
 }
 
