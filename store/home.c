@@ -203,6 +203,22 @@ static int probe_legacy_home(const struct st_home *home, int user_fd, json_t **r
 }
 
 /*
+ * A directory on the way to a user's own: whoever owns it can put another in the place of what is
+ * in it. Root's it is as a rule, or the user's.
+ */
+int st_home_check_way(const struct st_home *home, const char *path, struct st_problem *problem)
+{
+	_cleanup_close_ int fd = -1;
+	struct st_problem ignored;
+	int r;
+
+	r = st_pin_owned_dir(home->base_fd, path, 0, &fd, problem);
+	if (r == -ELOOP && st_pin_owned_dir(home->base_fd, path, home->uid, &fd, &ignored) >= 0)
+		return 0;
+	return r;
+}
+
+/*
  * Also while a home is mounted over it, which is then the home that we look into: a user of
  * our own homes may have had a Private directory before.
  */
@@ -216,6 +232,8 @@ static int probe_private(const struct st_home *home, json_t **ret_part, struct s
 	    asprintf(&lower, "%s/" ST_LEGACY_LOWER_DIR, path) < 0)
 		return -ENOMEM;
 	r = st_open_owned_dir(home->base_fd, config, home->uid, &fd, problem);
+	if (r >= 0)
+		r = st_home_check_way(home, home->leaf, problem);
 	if (r < 0)
 		return r;
 	/* Without Private.sig it is of mount.ecryptfs, for other directories: -ENOENT. */
@@ -231,6 +249,9 @@ static int open_user_dir(const struct st_home *home, int *ret_fd, struct st_prob
 
 	if (asprintf(&path, ST_BASE_DIR "/%s", home->user) < 0)
 		return -ENOMEM;
+	r = st_home_check_way(home, ST_BASE_DIR, problem);
+	if (r < 0)
+		return r;
 	r = st_open_owned_dir(home->base_fd, path, home->uid, ret_fd, problem);
 	if (r == -ELOOP && st_open_owned_dir(home->base_fd, path, 0, ret_fd, &ignored) >= 0)
 		return 0;

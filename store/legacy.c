@@ -223,10 +223,13 @@ static int open_config(const struct st_home *home, int *ret_fd, struct st_proble
 	if (asprintf(&in_base, ST_BASE_DIR "/%s/" ST_LEGACY_CONFIG_DIR, home->user) < 0 ||
 	    asprintf(&in_home, "%s/" ST_LEGACY_CONFIG_DIR, home->leaf) < 0)
 		return -ENOMEM;
-	r = st_open_owned_dir(home->base_fd, in_base, home->uid, ret_fd, problem);
-	if (r == -ENOENT)
-		r = st_open_owned_dir(home->base_fd, in_home, home->uid, ret_fd, problem);
-	return r;
+	r = st_home_check_way(home, ST_BASE_DIR, problem);
+	if (r >= 0)
+		r = st_open_owned_dir(home->base_fd, in_base, home->uid, ret_fd, problem);
+	if (r != -ENOENT)
+		return r;
+	r = st_home_check_way(home, home->leaf, problem);
+	return r < 0 ? r : st_open_owned_dir(home->base_fd, in_home, home->uid, ret_fd, problem);
 }
 
 static int get_base64(const json_t *request, const char *name, uint8_t **ret, size_t *ret_len,

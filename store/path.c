@@ -253,6 +253,29 @@ static int check_owned_dir(int fd, const char *path, uid_t owner, struct st_prob
 }
 
 /**
+ * st_pin_owned_dir() - a directory that must be somebody's own, on the way to another
+ * @dir_fd, @path: as of st_open_dir()
+ * @owner: its uid
+ * @ret_fd: O_PATH: who may pass need not be allowed to list
+ *
+ * Return: as st_open_dir(); -ELOOP also if it belongs to somebody else or others may write to it.
+ */
+int st_pin_owned_dir(int dir_fd, const char *path, uid_t owner, int *ret_fd,
+		     struct st_problem *problem)
+{
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	r = open_dir(dir_fd, path, O_PATH, &fd, problem);
+	if (r >= 0)
+		r = check_owned_dir(fd, path, owner, problem);
+	if (r < 0)
+		return r;
+	*ret_fd = ec_take_fd(&fd);
+	return 0;
+}
+
+/**
  * st_open_owned_dir() - as st_open_dir(), for a directory that must be somebody's own
  * @owner: its uid
  *
@@ -267,9 +290,7 @@ int st_open_owned_dir(int dir_fd, const char *path, uid_t owner, int *ret_fd,
 	_cleanup_close_ int look = -1, fd = -1;
 	int r;
 
-	r = open_dir(dir_fd, path, O_PATH, &look, problem);
-	if (r >= 0)
-		r = check_owned_dir(look, path, owner, problem);
+	r = st_pin_owned_dir(dir_fd, path, owner, &look, problem);
 	if (r >= 0)
 		r = open_dir(dir_fd, path, O_RDONLY | O_NONBLOCK, &fd, problem);
 	if (r >= 0)
@@ -410,7 +431,7 @@ static int keep_backup(int dir_fd, const char *name, const char *backup_name)
  *
  * At every moment name holds the old or the new content, whole. After 0 the new one is on disk.
  *
- * Return: 0, -ENOSPC, -EDQUOT, -EROFS, -EACCES, ...
+ * Return: 0, -ENOSPC, -EDQUOT, -EROFS, -EACCES, -ELOOP for a directory in the way, ...
  */
 int st_replace_file(int dir_fd, const char *name, const char *backup_name, const void *bytes,
 		    size_t len, struct st_problem *problem)
@@ -431,8 +452,9 @@ int st_replace_file(int dir_fd, const char *name, const char *backup_name, const
 		r = -errno;
 	if (r < 0) {
 		(void)unlinkat(dir_fd, step, 0);
-		return st_fail(problem, r, "cannot write %s: %s; the old one stays", name,
-			       strerror(-r));
+		st_fail(problem, r, "cannot write %s: %s; the old one stays", name, strerror(-r));
+		/* A directory stands in the place of one of the names. */
+		return r == -EISDIR || r == -ENOTEMPTY ? -ELOOP : r;
 	}
 	if (fsync(dir_fd) < 0)
 		return st_fail_errno(problem, -errno, "cannot sync the directory of", name);

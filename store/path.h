@@ -33,6 +33,8 @@ bool st_name_is_component(const char *name);
 
 int st_open_base(const char *path, char **ret_real, int *ret_fd, struct st_problem *problem);
 int st_open_dir(int dir_fd, const char *path, int *ret_fd, struct st_problem *problem);
+int st_pin_owned_dir(int dir_fd, const char *path, uid_t owner, int *ret_fd,
+		     struct st_problem *problem);
 int st_open_owned_dir(int dir_fd, const char *path, uid_t owner, int *ret_fd,
 		      struct st_problem *problem);
 int st_read_file(int dir_fd, const char *name, uid_t owner, size_t len_max, char **ret_text,

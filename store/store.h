@@ -38,6 +38,8 @@ void st_home_done(struct st_home *home);
 #define _cleanup_home_ _cleanup_(st_home_done)
 char *st_home_path(const struct st_home *home);
 bool st_dir_is_placeholder(int dir_fd, uid_t owner);
+/* -ELOOP unless the directory, below base, is root's or the user's and no others may write there. */
+int st_home_check_way(const struct st_home *home, const char *path, struct st_problem *problem);
 /* An interrupted creation: its marker stands, and the old home is still in its place. As the
  * user. */
 bool st_home_is_unfinished(const struct st_home *home, int user_fd);

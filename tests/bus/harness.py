@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A private bus with the real broker, key helper and store on it, in a mount namespace that has
 homes and a user database of its own."""
+import collections
 import fcntl
 import json
 import os
@@ -97,6 +98,9 @@ def set_up_users(directory):
     for name, uid in USERS.items():
         os.mkdir("/home/" + name, 0o700)
         os.chown("/home/" + name, uid, uid)
+    # Where there is a journal, messages would go there, and are none of the host's.
+    if os.path.isdir("/run/systemd/journal"):
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run/systemd/journal"], check=True)
 
 
 def secret(text, seals=SEALS):
@@ -257,6 +261,14 @@ class Environment:
                 with open(f"{self.run}/{name}", errors="replace") as file:
                     text += f"--- {name}\n" + file.read()
         return text
+
+    def messages(self):
+        """What broker, key helper and store have written: how often each line."""
+        lines = collections.Counter()
+        for name in ("python3.out", "systemd-socket-activate.out"):
+            with open(f"{self.run}/{name}", errors="replace") as file:
+                lines.update(file.read().splitlines())
+        return lines
 
     # Calls
 

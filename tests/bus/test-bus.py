@@ -4,6 +4,7 @@
 
 What is real and what is not: see harness.py and standins.py.
 """
+import hashlib
 import json
 import os
 import re
@@ -715,37 +716,39 @@ class Passwords(Case):
         self.assertEqual(self.log_in("right"), "M")
 
 
+WRAPPED_V2 = "3a020102030405060708306633666435316135386566323064350ceec6c611d890d48a7b2df8fd572a37"
+WRAPPED_V1 = "37326330303738633065616137656563b888e4a76d0433c9dc87c889efea24be"
+
+
+def legacy_sigs():
+    """Signatures of the passphrase "foo" under both salts: the S2K of eCryptfs."""
+    lines = ""
+    for salt in (bytes.fromhex("0011223344556677"), b"99887766"):
+        key = hashlib.sha512(salt + b"foo").digest()
+        for _ in range(65535):
+            key = hashlib.sha512(key).digest()
+        lines += hashlib.sha512(key).hexdigest()[:16] + "\n"
+    return lines
+
+
+def make_legacy(*flags, base="/home/.ecryptfs/alice", mount_point="/home/alice", wrapped=WRAPPED_V2):
+    """What ecryptfs-utils left: "foo" wrapped by "bar", both files of docs/format.md."""
+    os.makedirs(base + "/.ecryptfs")
+    os.mkdir(base + "/.Private")
+    with open(base + "/.ecryptfs/wrapped-passphrase", "wb") as file:
+        file.write(bytes.fromhex(wrapped))
+    with open(base + "/.ecryptfs/Private.sig", "w") as file:
+        file.write(legacy_sigs())
+    with open(base + "/.ecryptfs/Private.mnt", "w") as file:
+        file.write(mount_point + "\n")
+    for flag in flags:
+        open(f"{base}/.ecryptfs/{flag}", "w").close()
+    subprocess.run(["chown", "-R", "61000:61000", base], check=True)
+
+
 class Legacy(Case):
-    def make(self, *flags, mount_point="/home/alice"):
-        base = "/home/.ecryptfs/alice"
-        os.makedirs(base + "/.ecryptfs")
-        os.mkdir(base + "/.Private")
-        wrapped = bytes.fromhex("3a020102030405060708306633666435316135386566323064350ceec6c611d890"
-                                "d48a7b2df8fd572a37")
-        with open(base + "/.ecryptfs/wrapped-passphrase", "wb") as file:
-            file.write(wrapped)
-        with open(base + "/.ecryptfs/Private.sig", "w") as file:
-            file.write(self.sigs())
-        with open(base + "/.ecryptfs/Private.mnt", "w") as file:
-            file.write(mount_point + "\n")
-        for flag in flags:
-            open(f"{base}/.ecryptfs/{flag}", "w").close()
-        subprocess.run(["chown", "-R", "61000:61000", base], check=True)
-
-    @staticmethod
-    def sigs():
-        """Signatures of the passphrase "foo" under both salts: the S2K of eCryptfs."""
-        import hashlib
-        lines = ""
-        for salt in (bytes.fromhex("0011223344556677"), b"99887766"):
-            key = hashlib.sha512(salt + b"foo").digest()
-            for _ in range(65535):
-                key = hashlib.sha512(key).digest()
-            lines += hashlib.sha512(key).hexdigest()[:16] + "\n"
-        return lines
-
     def test_login_and_passwd(self):
-        self.make("auto-mount", "auto-umount")
+        make_legacy("auto-mount", "auto-umount")
         self.assertEqual(self.log_in("bar"), "M")
         plan = env.plans()[0]["plan"]
         self.assertEqual(plan["source"], "/home/.ecryptfs/alice/.Private")
@@ -761,10 +764,10 @@ class Legacy(Case):
         self.assertEqual(self.log_in("baz"), "M")
 
     def test_flags(self):
-        self.make()
+        make_legacy()
         self.assertEqual(self.log_in("bar"), "N", "no auto-mount")
         self.tearDown()
-        self.make("auto-mount")
+        make_legacy("auto-mount")
         self.assertEqual(self.log_in("bar"), "M")
         path = str(env.call("ResolveVault", "s", "alice"))
         self.sockets.pop().close()
@@ -772,7 +775,7 @@ class Legacy(Case):
         self.assertEqual(self.state(path), "mounted", "no auto-umount")
 
     def test_wrapping_independent(self):
-        self.make("auto-mount", "auto-umount", "wrapping-independent")
+        make_legacy("auto-mount", "auto-umount", "wrapping-independent")
         message = self.log_in("login password")
         self.assertTrue(message.startswith("E Locked "), message)
         self.assertIn("ecryptfsctl unlock", message)
@@ -879,6 +882,246 @@ class Hostile(Case):
         self.assertEqual([name for name in os.listdir("/home/bob/lower") if "new" in name], [])
         os.unlink("/home/bob/fill")
         vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("right"))
+
+
+class Planted:
+    """Something else in the place of a path, and what was there back afterwards. All of it is
+    alice's, as she could have made it, but for what is somebody else's."""
+
+    def __init__(self, path, what):
+        self.path, self.what, self.kept = path, what, path + ".kept-by-test"
+
+    def __enter__(self):
+        os.rename(self.path, self.kept)
+        getattr(self, self.what.replace(" ", "_"))()
+        if self.what != "foreign owner":
+            os.chown(self.path, ALICE, ALICE, follow_symlinks=False)
+
+    def __exit__(self, *_):
+        subprocess.run(["rm", "-rf", self.path], check=True)
+        os.rename(self.kept, self.path)
+
+    def fifo(self):
+        os.mkfifo(self.path)
+
+    def symlink(self):
+        """To what it should be: followed, it would open."""
+        os.symlink(os.path.basename(self.kept), self.path)
+
+    def foreign_owner(self):
+        """Of a thing that is whole, and can be read."""
+        subprocess.run(["cp", "-a", self.kept, self.path], check=True)
+        os.chown(self.path, BOB, BOB)
+        os.chmod(self.path, os.stat(self.path).st_mode | 0o055)
+
+    def file_or_directory(self):
+        """Whichever it is not."""
+        if os.path.isdir(self.kept):
+            open(self.path, "w").close()
+        else:
+            os.mkdir(self.path)
+
+    def device(self):
+        os.mknod(self.path, 0o020600, os.makedev(1, 5))
+
+    def socket(self):
+        with socket.socket(socket.AF_UNIX) as end:
+            end.bind(self.path)
+
+
+PLANTS = ("fifo", "symlink", "foreign owner", "file or directory", "device", "socket")
+
+
+class HostilePaths(Case):
+    """Everything that could stand in the place of each path of a user which the store opens:
+    st_open_owned_dir(), st_pin_owned_dir(), st_open_dir(), st_read_file(), the flags that
+    has_flag() looks for, and the names that st_replace_file() goes by.
+
+    Each is refused by name in one line of the log, or does no harm; nobody waits for it."""
+
+    BASE = "/home/.ecryptfs"
+    OWN = BASE + "/alice"
+    VAULT = OWN + "/vault"
+    DOCUMENT = VAULT + "/ecryptfs-vault.json"
+    LEGACY = OWN + "/.ecryptfs"
+    SECONDS = 5		# a store that hangs is given up after 10
+
+    def setUp(self):
+        super().setUp()
+        self.tried, self.longest = 0, 0.0
+
+    def tearDown(self):
+        print(f"# {self.id().split('.')[-1]}: {self.tried} tried, {self.longest:.2f} s at most")
+        super().tearDown()
+
+    def timed(self, function, *args, seconds=SECONDS):
+        """The result, and what the programs wrote meanwhile but the comings and goings of sessions."""
+        before = env.messages()
+        start = time.monotonic()
+        result = function(*args)
+        took = time.monotonic() - start
+        self.tried += 1
+        self.longest = max(self.longest, took)
+        self.assertLess(took, seconds)
+        time.sleep(0.05)	# a reply is sent before its line is written
+        return result, [line for line in (env.messages() - before).elements()
+                        if not re.search("session of uid|is open at|is locked|has a new secret", line)]
+
+    def login_refused(self, secret, name):
+        message, lines = self.timed(self.log_in, secret)
+        self.sockets.pop().close()
+        self.assertEqual(message.split(" ")[:2], ["E", name], message)
+        self.assertEqual(len(lines), 1, lines)
+        self.assertIn("alice", lines[0])
+
+    def login_opens(self, secret, warnings=0):
+        message, lines = self.timed(self.log_in, secret)
+        self.assertEqual(message, "M")
+        self.assertEqual(len(lines), warnings, lines)
+        vault_call(str(env.call("ResolveVault", "s", "alice")), "Lock", "a{sv}", no_options())
+        self.sockets.pop().close()
+
+    def each(self, paths, function, *args, **options):
+        for path in paths:
+            for what in PLANTS:
+                with self.subTest(f"{what} at {path}"), Planted(path, what):
+                    function(*args, **options)
+                    self.assertTrue(os.path.lexists(path), "it is gone")
+
+    def test_vault(self):
+        create_home()
+        self.each([self.BASE, self.OWN, self.VAULT], self.login_refused, "right", "UnsafePath")
+        self.each([self.DOCUMENT], self.login_opens, "right", warnings=1)
+        self.each([self.DOCUMENT + ".bak"], self.login_opens, "right")
+        os.unlink(self.DOCUMENT + ".bak")
+        self.each([self.DOCUMENT], self.login_refused, "right", "UnsafePath")
+        self.login_opens("right")
+
+    def test_backup_alone(self):
+        create_home()
+        os.unlink(self.DOCUMENT)
+        self.each([self.DOCUMENT + ".bak"], self.login_refused, "right", "DamagedDocument")
+        self.login_opens("right", warnings=1)
+
+    def test_marker(self):
+        """The file "creating" beside a home that is closed."""
+        create_home()
+        open("/home/alice/README.txt", "w").close()
+        subprocess.run("chown 61000:61000 /home/alice/README.txt; chmod 500 /home/alice", shell=True,
+                       check=True)
+        marker = self.OWN + "/creating"
+        for what in PLANTS:
+            open(marker, "w").close()
+            with self.subTest(what), Planted(marker, what):
+                self.login_opens("right")
+            os.unlink(marker)
+
+    def test_legacy_home(self):
+        make_legacy("auto-mount", "auto-umount", "wrapping-independent")
+        flags = [f"{self.LEGACY}/{name}" for name in ("auto-mount", "auto-umount")]
+        independent = self.LEGACY + "/wrapping-independent"
+        self.each([independent], self.login_refused, "bar", "Locked")
+        os.unlink(independent)
+        self.each([self.BASE, self.OWN, self.LEGACY, self.LEGACY + "/wrapped-passphrase",
+                   self.LEGACY + "/Private.sig", self.LEGACY + "/Private.mnt"],
+                  self.login_refused, "bar", "UnsafePath")
+        self.each(flags, self.login_opens, "bar")
+
+    def test_salt_of_version_1(self):
+        """~/.ecryptfsrc has the salt of old files, and is believed only if it is the user's."""
+        make_legacy("auto-mount", "auto-umount", wrapped=WRAPPED_V1)
+        config = "/home/alice/.ecryptfsrc"
+        with open(config, "w") as file:
+            file.write("salt=ffeeddccbbaa9988\n")
+        os.chown(config, ALICE, ALICE)
+        self.login_refused("bar", "WrongSecret")
+        self.each([config], self.login_opens, "bar")
+
+    def test_private_directory(self):
+        make_legacy("auto-mount", "auto-umount", base="/home/alice", mount_point="/home/alice/Private")
+        config = "/home/alice/.ecryptfs"
+        self.each(["/home/alice", config, config + "/wrapped-passphrase", config + "/Private.sig",
+                   config + "/Private.mnt"], self.login_refused, "bar", "UnsafePath")
+        self.each([config + "/auto-mount", config + "/auto-umount"], self.login_opens, "bar")
+
+    def test_directory_vault(self):
+        options = {"lower": "/home/alice/lower", "mount_point": "/home/alice/open"}
+        path = as_user(ALICE, lambda: str(env.call(
+            "CreateVault", "sa{sv}h", "directory", dbus.Dictionary(options, signature="sv"),
+            sealed("right"))[0]))
+        document = "/home/alice/lower/ecryptfs-vault.json"
+        os.unlink(document + ".bak")
+
+        def unlock_refused():
+            _, lines = self.timed(self.refused, "UnsafePath", vault_call, path, "Unlock", "a{sv}h",
+                                  no_options(), sealed("right"))
+            self.assertEqual(len(lines), 1, lines)
+        self.each(["/home/alice/lower", document], unlock_refused)
+
+    def change_or_not(self, path, old, new):
+        """The secret after a change that something stands in the way of; one must be right."""
+        message, lines = self.timed(lambda: session_end(env.call(
+            "ChangeLoginSecret", "shh", "alice", sealed(old), sealed(new)).take())[0],
+            seconds=30)	# three derivations of a key, each of a second or so
+        right, wrong = (new, old) if message == "M" else (old, new)
+        if message != "M":
+            self.assertEqual(message.split(" ")[:2], ["E", "UnsafePath"], message)
+        self.assertEqual(len(lines), message != "M", lines)
+        self.refused("WrongSecret", vault_call, path, "Unlock", "a{sv}h", no_options(), sealed(wrong))
+        vault_call(path, "Unlock", "a{sv}h", no_options(), sealed(right))
+        vault_call(path, "Lock", "a{sv}", no_options())
+        return right
+
+    def names_of_a_change(self, path, now, name, plants=PLANTS):
+        """How often the new secret was taken: always, but for a directory in the way."""
+        changed = 0
+        for suffix in (".new", ".bak", ".bak.new"):
+            for what in plants:
+                subprocess.run(f"rm -rf {name}{suffix}; install -o 61000 /dev/null {name}{suffix}",
+                               shell=True, check=True)
+                new = f"{suffix}-{what}"
+                with self.subTest(f"{what} at {name}{suffix}"):
+                    plant = Planted(name + suffix, what)
+                    plant.__enter__()
+                    os.unlink(plant.kept)
+                    after = self.change_or_not(path, now, new)
+                    changed += after == new
+                    now = after
+                subprocess.run(f"rm -rf {name}{suffix}", shell=True, check=True)
+        return changed
+
+    def test_names_of_a_change(self):
+        """Of each kind one, because each takes seconds; the writer is the same as below."""
+        path, _, _ = create_home()
+        self.assertEqual(self.names_of_a_change(path, "right", self.DOCUMENT,
+                                                ("symlink", "file or directory")), 3)
+
+    def test_names_of_a_change_legacy(self):
+        make_legacy("auto-mount", "auto-umount")
+        path = str(env.call("ResolveVault", "s", "alice"))
+        changed = self.names_of_a_change(path, "bar", self.LEGACY + "/wrapped-passphrase")
+        self.assertEqual(changed, 15)
+
+    def creation_refused(self):
+        with self.assertRaises(Remote) as caught:
+            self.timed(create_home)
+        self.assertIn(caught.exception.name.removeprefix(ERROR), ("UnsafePath", "AlreadyExists"))
+
+    def test_creation(self):
+        """The names that a creation needs are taken: it is refused, and nothing goes."""
+        with open("/home/alice/file", "w") as file:
+            file.write("precious")
+        # What is no directory could as well hide a Private directory of ecryptfs-utils.
+        with Planted("/home/alice", "foreign owner"):
+            self.timed(self.refused, "UnsafePath", create_home)
+        self.each(["/home/alice"], self.creation_refused)
+        subprocess.run(f"install -d -m 755 {self.BASE}; install -d -m 700 -o 61000 {self.OWN} "
+                       f"{self.VAULT} {self.OWN}/home-before-encryption; "
+                       f"touch {self.VAULT}/data {self.OWN}/home-before-encryption/thesis",
+                       shell=True, check=True)
+        self.each([self.BASE, self.OWN, self.VAULT, self.OWN + "/home-before-encryption"],
+                  self.timed, self.refused, "AlreadyExists", create_home)
+        self.assertEqual(open("/home/alice/file").read(), "precious")
 
 
 class Directories(Case):
@@ -1499,9 +1742,17 @@ class Killed(Case):
         self.assertTrue(self.opens(path, now), f"neither opens it: {what}")
         return now
 
-    def test_broker_at_each_message(self):
-        path, _, _ = create_home()
-        now, kills, changed = "right", 0, 0
+    @staticmethod
+    def vault():
+        return create_home()[0], "right"
+
+    @staticmethod
+    def legacy():
+        make_legacy("auto-mount", "auto-umount")
+        return str(env.call("ResolveVault", "s", "alice")), "bar"
+
+    def broker_at_each_message(self, kind):
+        (path, now), kills, changed = getattr(self, kind)(), 0, 0
         for n in range(1, 200):
             new = f"new-{n}"
             with subprocess.Popen(self.inject("sendmsg", n) + ["-p", str(env.broker.pid)]) as tracer:
@@ -1523,12 +1774,11 @@ class Killed(Case):
         self.assertFalse(killed)
         self.assertEqual(after, new, "the change that was not cut short")
         self.assertGreater(kills, 3)
-        print(f"# broker killed at each of the {kills} messages of a change: "
+        print(f"# {kind}: broker killed at each of the {kills} messages of a change: "
               f"the new secret opened {changed - 1} times, the old one the others")
 
-    def test_store_at_each_step(self):
-        path, _, _ = create_home()
-        now, kills, changed = "right", {}, 0
+    def store_at_each_step(self, kind):
+        (path, now), kills, changed = getattr(self, kind)(), {}, 0
         for call in self.STORE_CALLS:
             kills[call] = 0
             for n in range(1, 50):
@@ -1548,11 +1798,23 @@ class Killed(Case):
                 if not killed:
                     break
             self.assertFalse(killed, call)
-        self.assertGreater(kills["write"], 0)
-        self.assertGreater(kills["fsync"], 0)
-        self.assertGreater(kills["renameat"], 0)
-        print(f"# store killed at each step: {kills}; the new secret opened {changed} times, "
+        for call in ("write", "fsync", "linkat", "renameat", "unlinkat"):
+            self.assertGreater(kills[call], 0, call)
+        print(f"# {kind}: store killed at each step: {kills}; the new secret opened {changed} times, "
               f"the old one the others")
+
+    def test_broker_at_each_message(self):
+        self.broker_at_each_message("vault")
+
+    def test_store_at_each_step(self):
+        self.store_at_each_step("vault")
+
+    def test_broker_at_each_message_legacy(self):
+        """wrapped-passphrase, too, is old or new after each crash, and opens."""
+        self.broker_at_each_message("legacy")
+
+    def test_store_at_each_step_legacy(self):
+        self.store_at_each_step("legacy")
 
 
 class Restart(Case):
