@@ -209,8 +209,7 @@ static void login_fail(struct ecd_login *login, const struct ecd_failure *failur
 		       const char *vault_id)
 {
 	const char *name = ec_error_bus_name(failure->r) + strlen(EC_ERROR_PREFIX);
-	const char *id = failure->message_id && !*failure->message_id ? NULL :
-			 ecd_failure_message_id(failure);
+	const char *id = ecd_failure_message_id(failure);
 	char text[SESSION_MESSAGE_LEN_MAX];
 
 	snprintf(text, sizeof(text), "E %s The encrypted home of %.64s %s: %.600s. %s.", name, login->user,
@@ -218,12 +217,14 @@ static void login_fail(struct ecd_login *login, const struct ecd_failure *failur
 		 failure->r == -ENOKEY || failure->r == -EKEYREJECTED ?
 		 (login->change ? "Set the new one: ecryptfsctl passwd" :
 		  "Open it: ecryptfsctl unlock") : ecd_failure_hint(failure->r));
-	ec_log(LOG_WARNING,
-	       EC_LOG_FIELDS(.message_id = login->change ? EC_LOG_ID_SECRET_CHANGE_FAILED :
-			     id ? id : EC_LOG_ID_LOGIN_WITHOUT_HOME, .vault = vault_id,
-			     .operation = login->change ? "change" : "login",
-			     .error = failure->r),
-	       "%s", text + strlen("E ") + strlen(name) + 1);
+	/* What "" marks is in the journal already, by the worker that met it. */
+	if (!id || *id)
+		ec_log(LOG_WARNING,
+		       EC_LOG_FIELDS(.message_id = login->change ? EC_LOG_ID_SECRET_CHANGE_FAILED :
+				     id ? id : EC_LOG_ID_LOGIN_WITHOUT_HOME, .vault = vault_id,
+				     .operation = login->change ? "change" : "login",
+				     .error = failure->r),
+		       "%s", text + strlen("E ") + strlen(name) + 1);
 	login_end(login, text);
 }
 
