@@ -313,7 +313,7 @@ static void on_probed(void *userdata, const struct ecd_failure *failure,
 		login_end(login, "N");
 		return;
 	}
-	/* The homes of root and of users without one of their own cannot be ours. */
+	/* The home of root, and "/", cannot be ours. */
 	if (failure && failure->r == -EOPNOTSUPP) {
 		login_end(login, "N");
 		return;

@@ -258,6 +258,10 @@ int st_create_home(const json_t *request, json_t **ret_reply, struct st_problem 
 	r = st_home_find(&home, user, NULL, problem);
 	if (r < 0)
 		return r;
+	if (home.uid < ST_UID_MIN)
+		return st_fail(problem, -EOPNOTSUPP, "user %s (uid %u) is one of the system's own, for "
+			       "whom no login opens a home: that is for users from uid %u on",
+			       home.user, home.uid, ST_UID_MIN);
 	r = make_dir(home.base_fd, ST_BASE_DIR, 0, 0, 0755, problem);
 	if (r < 0)
 		return r;

@@ -69,7 +69,8 @@ static int find_passwd(const char *user, const json_t *uid, const struct passwd 
  * @problem:	set on failure
  *
  * Return: 0; -ENOENT no such user, or the directory of homes is missing; -EINVAL; -EOPNOTSUPP
- * for a user whose home cannot be encrypted, as the home of root; -ELOOP.
+ * for who cannot have an encrypted home: root, and users whose home is "/"; -ELOOP for one that is
+ * not where the user database says, or a database that says nonsense.
  */
 int st_home_find(struct st_home *ret, const char *user, const json_t *uid,
 		 struct st_problem *problem)
@@ -85,22 +86,24 @@ int st_home_find(struct st_home *ret, const char *user, const json_t *uid,
 		return r;
 	/* The name goes into paths below HOMEBASE, wherever it comes from. */
 	if (!st_name_is_component(pw->pw_name) || pw->pw_name[0] == '.')
-		return st_fail(problem, -EOPNOTSUPP, "the user database gives a name that cannot "
+		return st_fail(problem, -ELOOP, "the user database gives a name that cannot "
 			       "be the name of a directory");
 	if (pw->pw_uid == 0)
 		return st_fail(problem, -EOPNOTSUPP, "the home of root cannot be encrypted: the "
 			       "system needs it before anybody logs in");
-	if (!st_path_is_normal(pw->pw_dir) || !strcmp(pw->pw_dir, "/"))
-		return st_fail(problem, -EOPNOTSUPP, "user %s has no home of its own (%.200s)",
-			       pw->pw_name, pw->pw_dir);
-
 	home.user = strdup(pw->pw_name);
 	home.uid = pw->pw_uid;
 	home.gid = pw->pw_gid;
-	home.database_path = strdup(pw->pw_dir);
-	base = strdup(pw->pw_dir);
-	if (!home.user || !home.database_path || !base)
+	/* To everybody else, /home/alice/ and /home//alice are /home/alice. */
+	home.database_path = st_path_normalise(pw->pw_dir);
+	base = home.database_path ? strdup(home.database_path) : NULL;
+	if (!home.user || !base)
 		return -ENOMEM;
+	if (!strcmp(base, "/"))
+		return st_fail(problem, -EOPNOTSUPP, "user %s has no home of its own", home.user);
+	if (!st_path_is_normal(base))
+		return st_fail(problem, -ELOOP, "the user database gives user %s the home \"%.200s\", "
+			       "which is not an absolute path without \"..\"", home.user, base);
 	slash = strrchr(base, '/');
 	home.leaf = strdup(slash + 1);
 	if (!home.leaf)
@@ -349,15 +352,17 @@ static void list_base(const char *base, json_t *uids)
 		return;
 	}
 	while ((entry = readdir(dir)) && json_object_size(uids) < HOMES_MAX) {
+		_cleanup_free_ char *path = NULL;
 		const struct passwd *pw;
 		const char *slash;
 		char key[16];
 
 		if (entry->d_name[0] == '.' || !(pw = getpwnam(entry->d_name)) || !pw->pw_uid)
 			continue;
-		slash = strrchr(pw->pw_dir, '/');
-		if (!slash || strlen(base) != (size_t)(slash - pw->pw_dir) ||
-		    strncmp(base, pw->pw_dir, strlen(base)))
+		path = st_path_normalise(pw->pw_dir);
+		slash = path ? strrchr(path, '/') : NULL;
+		if (!slash || strlen(base) != (size_t)(slash - path) ||
+		    strncmp(base, path, strlen(base)))
 			continue;
 		snprintf(key, sizeof(key), "%u", pw->pw_uid);
 		json_object_set_new(uids, key, json_integer(pw->pw_uid));
@@ -378,12 +383,13 @@ int st_list_homes(const json_t *request, json_t **ret_reply, struct st_problem *
 
 	json_object_set_new(bases, "/home", json_true());
 	while (file && (pw = fgetpwent(file)) && json_object_size(bases) < HOMES_MAX) {
-		char *slash = strrchr(pw->pw_dir, '/');
+		_cleanup_free_ char *path = st_path_normalise(pw->pw_dir);
+		char *slash = path ? strrchr(path, '/') : NULL;
 
-		if (!st_path_is_normal(pw->pw_dir) || slash == pw->pw_dir)
+		if (!slash || !st_path_is_normal(path) || slash == path)
 			continue;
 		*slash = '\0';
-		json_object_set_new(bases, pw->pw_dir, json_true());
+		json_object_set_new(bases, path, json_true());
 	}
 	json_object_foreach(bases, base, value)
 		list_base(base, uids);

@@ -97,7 +97,7 @@ static bool is_utf8(const char *text)
 static int read_mount_point(const struct st_home *home, int config_fd, char **ret,
 			    struct st_problem *problem)
 {
-	_cleanup_free_ char *text = NULL, *fallback = NULL;
+	_cleanup_free_ char *text = NULL, *fallback = NULL, *normal = NULL;
 	size_t len;
 	int r;
 
@@ -112,10 +112,8 @@ static int read_mount_point(const struct st_home *home, int config_fd, char **re
 	text[strcspn(text, "\n")] = '\0';
 	if (!is_utf8(text))
 		return st_fail(problem, -EBADMSG, "Private.mnt is not UTF-8");
-	len = strlen(text);
-	while (len > 1 && text[len - 1] == '/')
-		text[--len] = '\0';
-	return resolve_in_home(home, text, ret, problem);
+	normal = st_path_normalise(text);
+	return normal ? resolve_in_home(home, normal, ret, problem) : -ENOMEM;
 }
 
 /* Existence is the whole content of a flag. */

@@ -91,6 +91,26 @@ bool st_path_is_normal(const char *path)
 	return true;
 }
 
+char *st_path_normalise(const char *path)
+{
+	char *normal = malloc(strlen(path) + 2), *end = normal;
+	const char *p = path;
+
+	if (!normal || *path != '/')
+		return normal ? strcpy(normal, path) : NULL;
+	while (*p) {
+		size_t len = strcspn(++p, "/");
+
+		if (len && (len != 1 || *p != '.')) {
+			*end++ = '/';
+			end = mempcpy(end, p, len);
+		}
+		p += len;
+	}
+	strcpy(end, end == normal ? "/" : "");
+	return normal;
+}
+
 static int open_how(int dir_fd, const char *path, uint64_t flags, uint64_t resolve)
 {
 	const struct open_how how = {

@@ -28,6 +28,9 @@ void st_become_root(void);
 
 /* An absolute path without empty, "." and ".." components, shorter than PATH_MAX. */
 bool st_path_is_normal(const char *path);
+/* The same path without empty and "." components and slashes at its end, new; "..", and what is not
+ * absolute, stay as they are, for st_path_is_normal() to see. NULL without memory. */
+char *st_path_normalise(const char *path);
 /* One component of a path, and no trick: not empty, no '/', not "." or "..". */
 bool st_name_is_component(const char *name);
 

@@ -18,12 +18,15 @@
 /* The one file of a closed home. */
 #define ST_README_NAME		"README.txt"
 
+/* Below are the system's own users, for whom pam_ecryptfs opens nothing (UID_MIN_PERSON there). */
+#define ST_UID_MIN		1000
+
 /* A user and the home that the user database gives. */
 struct st_home {
 	char *user;
 	uid_t uid;
 	gid_t gid;
-	char *database_path;	/* as the user database has it */
+	char *database_path;	/* as the user database has it, but for needless slashes */
 	char *base;		/* its parent, without symlinks */
 	int base_fd;		/* O_PATH of base */
 	char *leaf;		/* its last component */

@@ -81,13 +81,17 @@ def enter_namespace():
               + sys.argv)
 
 
-def set_up_users(directory):
-    passwd = "root:x:0:0:root:/root:/bin/sh\n"
-    group = "root:x:0:\n"
+def passwd_text(homes=None):
+    """The user database, with other homes for some."""
+    text = "root:x:0:0:root:/root:/bin/sh\ngit:x:998:998::/home/git:/bin/sh\n"
     for name, uid in USERS.items():
-        passwd += f"{name}:x:{uid}:{uid}::/home/{name}:/bin/sh\n"
-        group += f"{name}:x:{uid}:\n"
-    for path, text in (("/etc/passwd", passwd), ("/etc/group", group)):
+        text += f"{name}:x:{uid}:{uid}::{(homes or {}).get(name, '/home/' + name)}:/bin/sh\n"
+    return text
+
+
+def set_up_users(directory):
+    group = "root:x:0:\ngit:x:998:\n" + "".join(f"{name}:x:{uid}:\n" for name, uid in USERS.items())
+    for path, text in (("/etc/passwd", passwd_text()), ("/etc/group", group)):
         copy = os.path.join(directory, os.path.basename(path))
         with open(copy, "w") as file:
             file.write(text)
@@ -289,6 +293,11 @@ class Environment:
                 "PolicyKit1": "/org/freedesktop/PolicyKit1/Authority"}[who]
         return self.call(member, signature, *args, path=path, interface="org.ecryptfs.Test",
                          destination="org.freedesktop." + who)
+
+    def set_homes(self, **homes):
+        """Where the user database says that somebody lives; without arguments, as before."""
+        with open(self.run + "/passwd", "w") as file:       # the mount is of this file
+            file.write(passwd_text(homes))
 
     def systemd(self, method, unit):
         """As an administrator, or anybody else than the broker, asks for it."""

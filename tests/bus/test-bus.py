@@ -346,6 +346,38 @@ class Homes(Case):
         self.refused("NoSuchVault", create_home, "nobody-of-that-name")
         self.refused("NotSupported", create_home, "root")
 
+    def test_create_for_the_system(self):
+        """No login opens the home of such a user, so none is encrypted."""
+        os.mkdir("/home/git", 0o700)
+        os.chown("/home/git", 998, 998)
+        text = self.refused("NotSupported", create_home, "git")
+        self.assertIn("git (uid 998)", text)
+        self.assertFalse(os.path.exists("/home/.ecryptfs"))
+
+    def test_spelling_of_a_home(self):
+        """What is in /etc/passwd need not be the shortest name of the directory."""
+        path, _, _ = create_home()
+        try:
+            for home in ("/home/alice/", "/home//alice", "//home/./alice//"):
+                env.set_homes(alice=home)
+                with self.subTest(home):
+                    self.assertEqual(self.log_in("right"), "M")
+                    self.assertEqual(env.plans()[-1]["plan"]["target"], "/home/alice")
+                    self.sockets.pop().close()
+                    self.wait_state(path, "locked")
+                    env.kill_broker()
+                    env.start_broker()
+                    self.assertEqual([str(p) for p in env.call("ListVaults", "")], [path])
+            for home, answer in (("/home/../home/alice", "E UnsafePath "), ("alice", "E UnsafePath "),
+                                 ("/", "N"), ("//", "N")):
+                env.set_homes(alice=home)
+                with self.subTest(home):
+                    message = self.log_in("right")
+                    self.assertTrue(message.startswith(answer), message)
+                    self.assertEqual(message == "N", answer == "N")
+        finally:
+            env.set_homes()
+
     def test_unlock_by_hand_stays(self):
         path, _, _ = create_home()
         slot = vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("right"))

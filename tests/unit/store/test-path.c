@@ -182,6 +182,14 @@ static void normal_paths(void **state)
 		{ "/a/", false }, { "//a", false }, { "/a//b", false }, { "/.", false },
 		{ "/a/..", false }, { "/a/../b", false }, { "/a/./b", false },
 	};
+	static const struct {
+		const char *path, *want;
+	} normal[] = {
+		{ "/home/alice", "/home/alice" }, { "/home/alice/", "/home/alice" },
+		{ "//home///alice//", "/home/alice" }, { "/home/./alice/.", "/home/alice" },
+		{ "/home/.alice/..x/...", "/home/.alice/..x/..." }, { "/", "/" }, { "//", "/" },
+		{ "/./", "/" }, { "/home/../etc/", "/home/../etc" }, { "", "" }, { "home//a", "home//a" },
+	};
 	char *long_path = malloc(5001);
 	size_t i;
 
@@ -192,6 +200,12 @@ static void normal_paths(void **state)
 	long_path[5000] = '\0';
 	assert_false(st_path_is_normal(long_path));
 	free(long_path);
+	for (i = 0; i < sizeof(normal) / sizeof(normal[0]); i++) {
+		_cleanup_free_ char *path = st_path_normalise(normal[i].path);
+
+		assert_string_equal(path, normal[i].want);
+	}
+	print_message("# %zu paths made normal\n", i);
 	assert_true(st_name_is_component("alice"));
 	assert_false(st_name_is_component(""));
 	assert_false(st_name_is_component(".."));
