@@ -60,20 +60,43 @@ static void warn_of_backup(const struct ecd_operation *operation)
 	       vault->name, vault->id, vault->lower);
 }
 
+static bool is_stale(const struct ecd_vault *vault)
+{
+	char uid[16];
+
+	snprintf(uid, sizeof(uid), "%u", vault->owner);
+	return ecd_vault_is_of_home(vault) &&
+	       ecd_flag_is_set(vault->manager->config.state_dir, "stale", uid);
+}
+
+/*
+ * The password of the login opens the slot, so it is the present one. Not so right after a login
+ * that it did not open: then PAM has asked for the old one, and changes the slot next. Until that is
+ * done, the mark is needed; if it is not done, the next login asks again.
+ */
+static void clear_stale(const struct ecd_operation *operation)
+{
+	struct ecd_vault *vault = operation->vault;
+	char uid[16];
+
+	if (!operation->login)
+		return;
+	snprintf(uid, sizeof(uid), "%u", vault->owner);
+	if (operation->n_tried == 1 && !vault->login_rejected)
+		ecd_flag_clear(operation->manager->config.state_dir, "stale", uid);
+	vault->login_rejected = false;
+}
+
 static void mounted(struct ecd_operation *operation)
 {
 	struct ecd_vault *vault = operation->vault;
 	struct ecd_manager *manager = operation->manager;
-	char uid[16];
 
 	operation->failure = (struct ecd_failure){ 0 };
 	if (operation->mount_point)
 		ecd_vault_set_target(vault, operation->mount_point);
 	if (ecd_vault_is_of_home(vault)) {
-		snprintf(uid, sizeof(uid), "%u", vault->owner);
-		/* The password of the login opens the slot: it is the present one. */
-		if (operation->login && operation->n_tried == 1)
-			ecd_flag_clear(manager->config.state_dir, "stale", uid);
+		clear_stale(operation);
 		/* Without a session there is no last session whose end would close it. */
 		if (!operation->login && !ecd_sessions_count(manager, vault->owner))
 			(void)ecd_flag_set(manager->config.run_dir, "keep", vault->id);
@@ -190,19 +213,20 @@ static void on_opened(void *userdata, const struct ecd_failure *failure,
 
 static void no_secret_left(struct ecd_operation *operation)
 {
-	const struct ecd_vault *vault = operation->vault;
-	char uid[16];
+	struct ecd_vault *vault = operation->vault;
 
-	snprintf(uid, sizeof(uid), "%u", vault->owner);
-	if (!operation->n_secrets)
+	if (!operation->n_secrets) {
 		ecd_operation_fail_text(operation, -ENOKEY, "this login brought no password that "
 					"could open it");
-	else if (ecd_vault_is_of_home(vault) &&
-		 ecd_flag_is_set(operation->manager->config.state_dir, "stale", uid))
-		ecd_operation_fail_text(operation, -EKEYREJECTED, "the login password was set by an "
-					"administrator, and the vault still has the one before");
-	else
+		return;
+	}
+	if (!is_stale(vault)) {
 		ecd_operation_fail_text(operation, -EKEYREJECTED, "the secret fits none of its slots");
+		return;
+	}
+	vault->login_rejected = vault->login_rejected || operation->login;
+	ecd_operation_fail_text(operation, -EKEYREJECTED, "the login password was set by an "
+				"administrator, and the vault still has the one before");
 }
 
 static void try_next_secret(struct ecd_operation *operation)

@@ -42,6 +42,8 @@ struct ecd_vault {
 	/* The first one runs, the others wait for it. */
 	struct ecd_vault_operation_list operations;
 	sd_event_source *close_timer;	/* of a home without sessions */
+	uint64_t silent_until_us;	/* of a directory: its disk hangs, nobody looks until then */
+	bool login_rejected;	/* the last login brought a password that is newer than the slot */
 };
 
 /* Found by id, or NULL. */

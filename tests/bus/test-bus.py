@@ -704,6 +704,30 @@ class Passwords(Case):
         self.assertFalse(env.get(path, "SecretStale"))
         self.assertEqual(self.log_in("set by root"), "M")
 
+    def test_stale_until_it_is_mended(self):
+        """What PAM does at the first login after a reset; and its last step fails."""
+        path, _, _ = create_home()
+        env.call("MarkLoginSecretStale", "s", "alice")
+        self.assertTrue(self.log_in("set by root").startswith("E WrongSecret"))
+        self.assertEqual(self.log_in("right"), "M", "the old one, which PAM has asked for")
+        self.assertTrue(env.get(path, "SecretStale"), "nobody will be asked again")
+        self.assertTrue(self.change("not right", "set by root").startswith("E WrongSecret"))
+        self.assertTrue(env.get(path, "SecretStale"))
+        while self.sockets:
+            self.sockets.pop().close()
+        self.wait_state(path, "locked")
+        message = self.log_in("set by root")
+        self.assertIn("administrator", message, "the next login asks again")
+        self.assertEqual(self.change("right", "set by root"), "M")
+        self.assertFalse(env.get(path, "SecretStale"))
+
+    def test_stale_by_mistake(self):
+        """Set to what it was: a login that opens the home says so."""
+        path, _, _ = create_home()
+        env.call("MarkLoginSecretStale", "s", "alice")
+        self.assertEqual(self.log_in("right"), "M")
+        self.assertFalse(env.get(path, "SecretStale"))
+
     def test_rate_limit(self):
         path, _, _ = create_home()
         other, _, _ = create_home("bob", "bobs")
