@@ -9,6 +9,7 @@
 #include "lib/error.h"
 #include "lib/log.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -192,8 +193,10 @@ void ecd_call_start(struct ecd_operation *operation, void *userdata)
 
 int ecd_call_reply_text(sd_bus_message *message, const struct ecd_failure *failure)
 {
-	return sd_bus_reply_method_errorf(message, ec_error_bus_name(failure->r), "%s. %s.",
-					  failure->text, ecd_failure_hint(failure->r));
+	const char *hint = ecd_failure_hint(failure->r);
+
+	return sd_bus_reply_method_errorf(message, ec_error_bus_name(failure->r), "%s.%s%s%s",
+					  failure->text, *hint ? " " : "", hint, *hint ? "." : "");
 }
 
 static const char *verb(const struct ecd_operation *operation)
@@ -203,7 +206,7 @@ static const char *verb(const struct ecd_operation *operation)
 		[ECD_OPERATION_LOCK] = "cannot be locked",
 		[ECD_OPERATION_CHANGE] = "keeps its old secret",
 		[ECD_OPERATION_CREATE] = "cannot be created",
-		[ECD_OPERATION_QUERY] = "cannot be shown",
+		[ECD_OPERATION_QUERY] = "is not found",
 		[ECD_OPERATION_FORGET] = "cannot be forgotten",
 	};
 
@@ -217,14 +220,73 @@ static const char *subject(const struct ecd_operation *operation)
 	return operation->create.name ? operation->create.name : "";
 }
 
+static bool is_plain_word(const char *text)
+{
+	return isalnum((unsigned char)*text) &&
+	       !text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")];
+}
+
+/* What to type after a verb: nothing for one's own home. Names are the owner's, and others see them
+ * only as long as they cannot be mistaken. */
+static const char *designator(const struct ecd_operation *operation)
+{
+	const struct ecd_vault *vault = operation->vault;
+
+	if (!vault || (ecd_vault_is_of_home(vault) && vault->owner == operation->uid))
+		return "";
+	if (ecd_vault_is_of_home(vault))
+		return vault->user && is_plain_word(vault->user) ? vault->user : vault->id;
+	return vault->owner == operation->uid && is_plain_word(vault->name) ? vault->name : vault->id;
+}
+
+/* The next command, for who typed this one. */
+static void advise(const struct ecd_operation *operation, char *ret, size_t len)
+{
+	const char *before = NULL, *name = designator(operation);
+
+	switch (-operation->failure.r) {
+	case EKEYREJECTED:
+		if (operation->kind == ECD_OPERATION_UNLOCK)
+			before = "Try again, or use the recovery key: ecryptfsctl unlock";
+		break;
+	case ENOKEY:
+		if (operation->kind != ECD_OPERATION_LOCK)
+			before = "Open it: ecryptfsctl unlock";
+		break;
+	case EALREADY:
+		before = "Use it, or close it: ecryptfsctl lock";
+		break;
+	case EBUSY:
+		if (operation->kind == ECD_OPERATION_LOCK && !operation->force)
+			before = "End what uses it and try again, or close it all the same: ecryptfsctl lock --force";
+		break;
+	case ENOENT:
+		/* Who has no home here is told by the text what to do. */
+		if (operation->designator && !*operation->designator)
+			before = name = "";
+		break;
+	}
+	if (before)
+		snprintf(ret, len, "%s%s%s", before, *name ? " " : "", name);
+	else
+		snprintf(ret, len, "%s", ecd_failure_hint(operation->failure.r));
+}
+
 void ecd_call_reply_failure(struct ecd_operation *operation)
 {
 	const struct ecd_failure *failure = &operation->failure;
 	const char *message_id = ecd_failure_message_id(failure), *name = subject(operation);
-	char text[ECD_FAILURE_TEXT_LEN + 512];
+	char text[ECD_FAILURE_TEXT_LEN + 512], advice[400];
+	int n = 0;
 
-	snprintf(text, sizeof(text), "%s%s %s: %s. %s.", *name ? "Vault " : "The vault", name,
-		 verb(operation), failure->text, ecd_failure_hint(failure->r));
+	advise(operation, advice, sizeof(advice));
+	/* Whoever asks for a vault has none in hand yet. */
+	if (operation->kind != ECD_OPERATION_QUERY)
+		n = snprintf(text, sizeof(text), "%s%.255s %s: ", *name ? "Vault " : "The vault", name,
+			     verb(operation));
+	snprintf(text + n, sizeof(text) - (size_t)n, "%s.%s%s%s", failure->text, *advice ? " " : "",
+		 advice, *advice ? "." : "");
+	text[0] = (char)toupper((unsigned char)text[0]);
 	(void)sd_bus_reply_method_errorf(operation->message, ec_error_bus_name(failure->r), "%s",
 					 text);
 	/* Asking for what is not there is no event; what "" marks is in the journal already. */

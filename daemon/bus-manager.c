@@ -143,7 +143,7 @@ static void reply_list(struct ecd_operation *operation, void *userdata)
 }
 
 static int query(sd_bus_message *message, struct ecd_manager *manager, const char *designator,
-		 ecd_operation_fn reply, sd_bus_error *error)
+		 bool one_home, ecd_operation_fn reply, sd_bus_error *error)
 {
 	struct ecd_operation *operation;
 	uid_t uid;
@@ -159,13 +159,14 @@ static int query(sd_bus_message *message, struct ecd_manager *manager, const cha
 		ecd_operation_free(operation);
 		return -ENOMEM;
 	}
+	operation->one_home = one_home;
 	ecd_operation_start(operation, NULL);
 	return 1;
 }
 
 static int method_list_vaults(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	return query(message, userdata, NULL, reply_list, error);
+	return query(message, userdata, NULL, false, reply_list, error);
 }
 
 static void reply_path(struct ecd_operation *operation, void *userdata)
@@ -204,7 +205,7 @@ static int method_resolve_vault(sd_bus_message *message, void *userdata, sd_bus_
 		return r;
 	if (strlen(designator) >= PATH_MAX)
 		return ecd_call_error(error, -EINVAL, "That is too long to name a vault.");
-	return query(message, userdata, designator, reply_resolved, error);
+	return query(message, userdata, designator, false, reply_resolved, error);
 }
 
 /*
@@ -485,6 +486,7 @@ static int method_stash_secret(sd_bus_message *message, void *userdata, sd_bus_e
 	if (r < 0)
 		return r;
 	operation->designator = strdup(user);
+	operation->one_home = true;
 	ec_secret_move(&operation->new_secret, &secret);
 	if (!operation->designator) {
 		ecd_operation_free(operation);
@@ -552,7 +554,7 @@ static int method_mark_stale(sd_bus_message *message, void *userdata, sd_bus_err
 	r = read_user(message, &user, error);
 	if (r < 0)
 		return r;
-	return query(message, userdata, user, reply_marked, error);
+	return query(message, userdata, user, true, reply_marked, error);
 }
 
 /*
@@ -560,22 +562,28 @@ static int method_mark_stale(sd_bus_message *message, void *userdata, sd_bus_err
  */
 
 struct lock_all {
+	struct ecd_manager *manager;
 	sd_bus_message *message;
+	uid_t uid;
+	json_t *todo;			/* ids */
 	unsigned int n_pending;
+	sd_event_source *timer;
 	struct ecd_failure failure;	/* the first */
 };
 
-static void lock_all_unref(struct lock_all *all)
+static void lock_all_end(struct lock_all *all)
 {
-	if (--all->n_pending)
-		return;
 	if (all->failure.r)
 		(void)ecd_call_reply_text(all->message, &all->failure);
 	else
 		(void)sd_bus_reply_method_return(all->message, NULL);
 	sd_bus_message_unref(all->message);
+	sd_event_source_disable_unref(all->timer);
+	json_decref(all->todo);
 	free(all);
 }
+
+static int on_lock_more(sd_event_source *source, uint64_t usec, void *userdata);
 
 static void on_one_locked(struct ecd_operation *operation, void *userdata)
 {
@@ -584,14 +592,46 @@ static void on_one_locked(struct ecd_operation *operation, void *userdata)
 	if (operation->failure.r && operation->failure.r != -ENOKEY && !all->failure.r)
 		ecd_fail(&all->failure, operation->failure.r, NULL, "Vault %s stays open: %s",
 			 operation->vault->name, operation->failure.text);
-	lock_all_unref(all);
+	all->n_pending--;
+	/* Later, because this one still counts among those in flight. */
+	if (ecd_manager_set_timer(all->manager, &all->timer, 0, on_lock_more, all) < 0)
+		ec_log_error("out of memory, a call of LockAll is not answered");
+}
+
+/* As many at once as one user may have in flight, and the others after them. */
+static int on_lock_more(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct lock_all *all = userdata;
+	struct ecd_operation *operation;
+	int r;
+
+	while (json_array_size(all->todo)) {
+		const char *id = json_string_value(json_array_get(all->todo, 0));
+		struct ecd_vault *vault = ecd_vault_find(all->manager, id);
+
+		r = vault && vault->mounted ?
+		    ecd_operation_new(all->manager, ECD_OPERATION_LOCK, all->uid, on_one_locked,
+				      all, &operation) : 0;
+		if (r == -EAGAIN && all->n_pending)
+			return 0;
+		json_array_remove(all->todo, 0);
+		if (r < 0) {
+			ecd_fail(&all->failure, r, NULL, "Not all vaults could be locked");
+			json_array_clear(all->todo);
+		} else if (vault && vault->mounted) {
+			all->n_pending++;
+			ecd_operation_start(operation, vault);
+		}
+	}
+	if (!all->n_pending)
+		lock_all_end(all);
+	return 0;
 }
 
 static int method_lock_all(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	struct ecd_manager *manager = userdata;
-	struct ecd_operation *operation;
-	struct ecd_vault *vault, *next;
+	const struct ecd_vault *vault;
 	struct lock_all *all;
 	uid_t uid;
 	int r;
@@ -602,22 +642,14 @@ static int method_lock_all(sd_bus_message *message, void *userdata, sd_bus_error
 	all = calloc(1, sizeof(*all));
 	if (!all)
 		return -ENOMEM;
+	all->manager = manager;
+	all->uid = uid;
 	all->message = sd_bus_message_ref(message);
-	all->n_pending = 1;
-	for (vault = TAILQ_FIRST(&manager->vaults); vault; vault = next) {
-		next = TAILQ_NEXT(vault, link);
-		if (!vault->mounted || !sees(uid, vault))
-			continue;
-		r = ecd_operation_new(manager, ECD_OPERATION_LOCK, uid, on_one_locked, all,
-				      &operation);
-		if (r < 0) {
-			ecd_fail(&all->failure, r, NULL, "Not all vaults could be locked");
-			break;
-		}
-		all->n_pending++;
-		ecd_operation_start(operation, vault);
-	}
-	lock_all_unref(all);
+	all->todo = json_array();
+	TAILQ_FOREACH(vault, &manager->vaults, link)
+		if (vault->mounted && sees(uid, vault))
+			json_array_append_new(all->todo, json_string(vault->id));
+	(void)on_lock_more(NULL, 0, all);
 	return 1;
 }
 

@@ -15,24 +15,23 @@ static const struct {
 	const char *hint;
 	const char *message_id;
 } rows[] = {
-	{ EKEYREJECTED, "Try again, or use the recovery key: ecryptfsctl unlock",
-	  EC_LOG_ID_WRONG_SECRET },
-	{ EBUSY, "End what uses it and try again, or add --force", NULL },
+	{ EKEYREJECTED, "Try again, or use the recovery key", EC_LOG_ID_WRONG_SECRET },
+	{ EBUSY, "End what uses it and try again", NULL },
 	{ EACCES, "Ask an administrator", EC_LOG_ID_NOT_AUTHORIZED },
 	{ EPERM, "Ask an administrator", EC_LOG_ID_NOT_AUTHORIZED },
 	{ ENOENT, "See which there are: ecryptfsctl list", NULL },
 	{ EBADMSG, "Look at it: ecryptfsctl doctor; the version before is beside it, with .bak",
 	  EC_LOG_ID_DOCUMENT_DAMAGED },
 	{ ELOOP, "Look at it: ecryptfsctl doctor", EC_LOG_ID_UNSAFE_PATH },
-	{ ENOKEY, "Open it: ecryptfsctl unlock", NULL },
+	{ ENOKEY, "", NULL },
 	{ ENOSPC, "Free some space and try again; nothing was changed", NULL },
 	{ EDQUOT, "Free some space and try again; nothing was changed", NULL },
 	{ ETIMEDOUT, "See why: ecryptfsctl doctor", NULL },
 	{ ENOTCONN, "See why: ecryptfsctl doctor", NULL },
 	{ ENOPKG, "See what is missing: ecryptfsctl doctor", NULL },
 	{ EAGAIN, "Wait a minute and try again", EC_LOG_ID_RATE_LIMITED },
-	{ EALREADY, "Use it, or close it: ecryptfsctl lock", NULL },
-	{ EEXIST, "See which there are: ecryptfsctl list", NULL },
+	{ EALREADY, "", NULL },
+	{ EEXIST, "", NULL },
 	{ ENOTDIR, "Make that directory first", NULL },
 };
 

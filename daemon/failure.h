@@ -18,7 +18,7 @@ __attribute__((format(printf, 4, 5)))
 int ecd_fail(struct ecd_failure *failure, int r, const char *message_id, const char *format, ...);
 int ecd_failv(struct ecd_failure *failure, int r, const char *message_id, const char *format,
 	      va_list args);
-/* The command that helps, or why there is none. Never NULL. */
+/* The command that helps, whatever was tried; "" where that depends. Never NULL. */
 const char *ecd_failure_hint(int r);
 /* The id under which a failure goes to the journal. */
 const char *ecd_failure_message_id(const struct ecd_failure *failure);

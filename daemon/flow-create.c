@@ -461,7 +461,11 @@ static void start(struct ecd_operation *operation)
 		if (!vault->lower || (strcmp(vault->lower, create->lower) &&
 				      strcmp(vault->mount_point, create->mount_point)))
 			continue;
-		fail_text(operation, -EEXIST, "another vault has that directory already");
+		if (operation->uid && operation->uid != vault->owner)
+			fail_text(operation, -EEXIST, "another vault has that directory already");
+		else
+			fail_text(operation, -EEXIST, "vault %s (%s) has that directory already",
+				  vault->name, vault->id);
 		return;
 	}
 	if (!has_too_many(operation))

@@ -10,7 +10,18 @@
 #include <errno.h>
 #include <string.h>
 
+#define SILENCE_US (60u * UINT64_C(1000000))	/* how long a disk that hangs is left alone */
+
 static void next(struct ecd_operation *operation);
+
+/* One of many, or what is known well enough without. */
+static bool is_in_passing(const struct ecd_operation *operation, const json_t *request)
+{
+	const char *op = json_string_value(json_object_get(request, "op"));
+
+	return !strcmp(op, "read") ||
+	       (!operation->designator && !operation->uid && strcmp(op, "list-homes"));
+}
 
 static void add_probe(struct ecd_operation *operation, json_t *who, const char *key)
 {
@@ -19,10 +30,16 @@ static void add_probe(struct ecd_operation *operation, json_t *who, const char *
 
 static void take_home(struct ecd_operation *operation, const json_t *reply)
 {
-	struct ecd_vault *vault;
+	const char *user = json_string_value(json_object_get(reply, "user"));
+	json_int_t uid = json_integer_value(json_object_get(reply, "uid"));
+	struct ecd_vault *vault = NULL;
 
 	if (ecd_vault_update_home(operation->manager, reply, &vault) < 0)
 		ec_log_warning("the store gave an unintelligible answer about a home, ignoring it");
+	if (operation->one_home)
+		operation->found = vault;
+	if (user && uid == operation->uid && !operation->caller)
+		operation->caller = strdup(user);
 }
 
 static void take_list(struct ecd_operation *operation, const json_t *reply)
@@ -44,12 +61,31 @@ static void take_document(struct ecd_operation *operation, const json_t *request
 	TAILQ_FOREACH(vault, &operation->manager->vaults, link) {
 		if (ecd_vault_is_of_home(vault) || strcmp(vault->lower, lower))
 			continue;
+		if (failure && failure->r == -ETIMEDOUT)
+			vault->silent_until_us = ecd_now_us() + SILENCE_US;
 		if (!failure)
 			ecd_vault_set_document(vault, json_object_get(reply, "document"));
 		/* Mounted over itself, it hides its own document. */
 		else if (!vault->mounted)
 			ecd_vault_set_problem(vault, failure->r, failure->text);
 	}
+}
+
+/*
+ * A store that does not answer may have met a disk that hangs: that of this one vault, and the
+ * others are there. Not so for what the caller meant, and where nobody can be asked at all.
+ */
+static bool is_tolerable(const struct ecd_operation *operation, const json_t *request,
+			 const struct ecd_failure *failure)
+{
+	const json_t *uid = json_object_get(request, "uid");
+
+	if (failure->r != -ETIMEDOUT || !is_in_passing(operation, request))
+		return false;
+	if (uid)
+		ec_log_warning("the store did not answer about the home of uid %lld, which is left out",
+			       (long long)json_integer_value(uid));
+	return true;
 }
 
 static void on_answer(void *userdata, const struct ecd_failure *failure,
@@ -61,7 +97,7 @@ static void on_answer(void *userdata, const struct ecd_failure *failure,
 
 	json_array_remove(operation->todo, 0);
 	/* A store that does not answer is a failure; a user that does not exist is none here. */
-	if (failure && failure->message_id) {
+	if (failure && failure->message_id && !is_tolerable(operation, request, failure)) {
 		json_decref(request);
 		ecd_operation_fail(operation, failure);
 		return;
@@ -117,6 +153,34 @@ static struct ecd_vault *resolve(const struct ecd_operation *operation)
 	return found;
 }
 
+static void fail_not_found(struct ecd_operation *operation)
+{
+	if (operation->one_home)
+		ecd_operation_fail_text(operation, -ENOENT, "user %.200s has no encrypted home",
+					operation->designator);
+	else if (*operation->designator)
+		ecd_operation_fail_text(operation, -ENOENT, "no vault has the uuid, name, directory, "
+					"mount point or user \"%.200s\"", operation->designator);
+	else if (!operation->uid)
+		ecd_operation_fail_text(operation, -ENOENT, "the home of root is never encrypted; name "
+					"a vault, as ecryptfsctl list shows them");
+	else
+		ecd_operation_fail_text(operation, -ENOENT, "your home is not encrypted; an "
+					"administrator encrypts it with: ecryptfsctl create --user %.200s",
+					operation->caller ? operation->caller : "NAME");
+}
+
+static bool is_silent(const struct ecd_vault *vault)
+{
+	return ecd_now_us() < vault->silent_until_us;
+}
+
+static void add_directory(struct ecd_operation *operation, const struct ecd_vault *vault)
+{
+	if (!is_silent(vault))
+		json_array_append_new(operation->todo, ecd_refresh_request(vault));
+}
+
 static void end(struct ecd_operation *operation)
 {
 	if (!operation->designator) {
@@ -124,12 +188,21 @@ static void end(struct ecd_operation *operation)
 		return;
 	}
 	/* Not queued on it: a query does not wait for what goes on there. */
-	operation->found = resolve(operation);
-	if (!operation->found)
-		ecd_operation_fail_text(operation, -ENOENT, "no vault has the uuid, name, directory, "
-					"mount point or user \"%.200s\"", operation->designator);
-	else
-		ecd_operation_finish(operation);
+	if (!operation->one_home)
+		operation->found = resolve(operation);
+	if (!operation->found) {
+		fail_not_found(operation);
+		return;
+	}
+	/* The register says enough of a directory to find it. Its document is of interest only now,
+	 * and those of all others are not. */
+	if (!operation->looked && !ecd_vault_is_of_home(operation->found)) {
+		operation->looked = true;
+		add_directory(operation, operation->found);
+		next(operation);
+		return;
+	}
+	ecd_operation_finish(operation);
 }
 
 static void next(struct ecd_operation *operation)
@@ -141,7 +214,9 @@ static void next(struct ecd_operation *operation)
 		end(operation);
 		return;
 	}
-	r = ecd_store_ask(operation, json_incref(request), on_answer);
+	r = is_in_passing(operation, request) ?
+	    ecd_store_look(operation, json_incref(request), on_answer) :
+	    ecd_store_ask(operation, json_incref(request), on_answer);
 	if (r < 0)
 		ecd_operation_fail_text(operation, r, "cannot ask the store: %s", strerror(-r));
 }
@@ -153,23 +228,35 @@ static void add_directories(struct ecd_operation *operation)
 	TAILQ_FOREACH(vault, &operation->manager->vaults, link)
 		if (!ecd_vault_is_of_home(vault) &&
 		    (operation->uid == 0 || vault->owner == operation->uid))
-			json_array_append_new(operation->todo, ecd_refresh_request(vault));
+			add_directory(operation, vault);
+}
+
+/* The home whose id that is, or what may be a user's name: a home's path mostly ends in one. */
+static void add_home(struct ecd_operation *operation)
+{
+	const char *designator = operation->designator, *last = strrchr(designator, '/');
+	unsigned int uid;
+	char rest;
+
+	if (sscanf(designator, "home-%u%c", &uid, &rest) == 1)
+		add_probe(operation, json_integer(uid), "uid");
+	if (*designator && (!last || last[1]))
+		add_probe(operation, json_string(last ? last + 1 : designator), "user");
 }
 
 static void start(struct ecd_operation *operation)
 {
-	const char *designator = operation->designator;
-	const char *last = designator ? strrchr(designator, '/') : NULL;
-
 	operation->todo = json_array();
-	if (operation->uid)
+	if (operation->uid && !operation->one_home)
 		add_probe(operation, json_integer(operation->uid), "uid");
-	else if (!designator)
-		json_array_append_new(operation->todo, json_pack("{s:s}", "op", "list-homes"));
-	add_directories(operation);
-	/* A user's name, or a home's path, which mostly ends in one. */
-	if (designator && *designator && (!last || last[1]))
-		add_probe(operation, json_string(last ? last + 1 : designator), "user");
+	if (operation->designator) {
+		add_home(operation);
+	} else {
+		if (!operation->uid)
+			json_array_append_new(operation->todo,
+					      json_pack("{s:s}", "op", "list-homes"));
+		add_directories(operation);
+	}
 	next(operation);
 }
 

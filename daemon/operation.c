@@ -100,6 +100,7 @@ void ecd_operation_free(struct ecd_operation *operation)
 	ec_closep(&operation->recovery_fd);
 	free(operation->mount_point);
 	free(operation->designator);
+	free(operation->caller);
 	free(operation->kept);
 	free(operation->problem);
 	free(create->user);

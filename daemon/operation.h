@@ -70,6 +70,7 @@ struct ecd_operation {
 	bool login;		/* unlock, change: of PAM */
 	char *mount_point;	/* unlock: instead of the vault's own */
 	char *designator;	/* query: resolve; NULL: list */
+	bool one_home;		/* query: the designator is a user, and only that home is meant */
 	struct ecd_create_options create;
 
 	/* in flight */
@@ -90,6 +91,7 @@ struct ecd_operation {
 	bool retried;
 	bool unmounting;	/* lock: its worker is at it */
 	bool timed_out;		/* lock: systemd was asked to drop the job */
+	bool looked;		/* query: the directory that was found is up to date */
 	bool undo;		/* create: what was made has to go again */
 	bool from_backup;	/* unlock: the document is the one before the present one */
 	bool abandoned;		/* the caller is gone, and it went on */
@@ -105,6 +107,7 @@ struct ecd_operation {
 	char *problem;		/* create: why the new home could not be opened, or NULL */
 	int problem_error;	/* negative errno */
 	struct ecd_vault *found;	/* query: resolved */
+	char *caller;		/* query: the name of the user who asks, or NULL */
 	bool nothing;		/* login: there is nothing to open or change */
 
 	/* owner */

@@ -210,13 +210,15 @@ static void login_fail(struct ecd_login *login, const struct ecd_failure *failur
 {
 	const char *name = ec_error_bus_name(failure->r) + strlen(EC_ERROR_PREFIX);
 	const char *id = ecd_failure_message_id(failure);
+	const char *hint = ecd_failure_hint(failure->r);
 	char text[SESSION_MESSAGE_LEN_MAX];
 
-	snprintf(text, sizeof(text), "E %s The encrypted home of %.64s %s: %.600s. %s.", name, login->user,
-		 login->change ? "keeps its old secret" : "stays closed", failure->text,
-		 failure->r == -ENOKEY || failure->r == -EKEYREJECTED ?
-		 (login->change ? "Set the new one: ecryptfsctl passwd" :
-		  "Open it: ecryptfsctl unlock") : ecd_failure_hint(failure->r));
+	if (failure->r == -ENOKEY || failure->r == -EKEYREJECTED)
+		hint = login->change ? "Set the new one: ecryptfsctl passwd" :
+		       "Open it: ecryptfsctl unlock";
+	snprintf(text, sizeof(text), "E %s The encrypted home of %.64s %s: %.600s.%s%s%s", name,
+		 login->user, login->change ? "keeps its old secret" : "stays closed", failure->text,
+		 *hint ? " " : "", hint, *hint ? "." : "");
 	/* What "" marks is in the journal already, by the worker that met it. */
 	if (!id || *id)
 		ec_log(LOG_WARNING,

@@ -416,6 +416,71 @@ class Homes(Case):
         env.call("LockAll", "")
         self.assertEqual([self.state(path) for path in paths], ["locked", "locked"])
 
+    def test_lock_all_of_many(self):
+        """More than one user may have under way at once."""
+        env.kill_broker()
+        os.makedirs(env.run + "/state/vaults", exist_ok=True)
+        names = [f"00000000-0000-4000-8000-{i:012x}" for i in range(10)]
+        for i, name in enumerate(names):
+            lower, target = f"/home/bob/l{i}", f"/home/bob/m{i}"
+            with open(f"{env.run}/state/vaults/{name}.json", "w") as file:
+                json.dump({"lower": lower, "mount_point": target, "name": name, "owner_uid": BOB}, file)
+            with open(f"{env.run}/mounts/{name}.json", "w") as file:
+                json.dump({"id": name, "source": lower, "target": target, "engine": "ecfs",
+                           "owner": BOB}, file)
+        env.start_broker()
+        paths = [str(path) for path in env.call("ListVaults", "")]
+        self.assertEqual([self.state(path) for path in paths], ["mounted"] * 10)
+        as_user(BOB, lambda: env.call("LockAll", ""))
+        self.assertEqual([self.state(path) for path in paths], ["locked"] * 10)
+
+    def test_messages(self):
+        """The next command is one that works, and that helps."""
+        make = dbus.Dictionary({"lower": "/home/bob/lower", "mount_point": "/home/bob/open"},
+                               signature="sv")
+        home, _, _ = create_home()
+
+        def of_bob():
+            text = {}
+            text["none"] = self.refused("NoSuchVault", env.call, "ResolveVault", "s", "")
+            path = str(env.call("CreateVault", "sa{sv}h", "directory", make, sealed("x"))[0])
+            text["again"] = self.refused("AlreadyExists", env.call, "CreateVault", "sa{sv}h",
+                                         "directory", make, sealed("x"))
+            text["wrong"] = self.refused("WrongSecret", vault_call, path, "Unlock", "a{sv}h",
+                                         no_options(), sealed("y"))
+            text["locked"] = self.refused("Locked", vault_call, path, "Lock", "a{sv}", no_options())
+            vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("x"))
+            text["open"] = self.refused("AlreadyUnlocked", vault_call, path, "Unlock", "a{sv}h",
+                                        no_options(), sealed("x"))
+            text["forget"] = self.refused("AlreadyUnlocked", vault_call, path, "Forget", "")
+            os.mkdir("/home/bob/full")
+            open("/home/bob/full/file", "w").close()
+            full = dbus.Dictionary({"lower": "/home/bob/full", "mount_point": "/home/bob/m"},
+                                   signature="sv")
+            text["full"] = self.refused("AlreadyExists", env.call, "CreateVault", "sa{sv}h",
+                                        "directory", full, sealed("x"))
+            return text
+        text = as_user(BOB, of_bob)
+        self.assertEqual(text["none"], "Your home is not encrypted; an administrator encrypts it with: "
+                         "ecryptfsctl create --user bob.")
+        self.assertRegex(text["again"], "vault open .* has that directory already[.]$")
+        self.assertRegex(text["wrong"], "recovery key: ecryptfsctl unlock open[.]$")
+        self.assertRegex(text["locked"], "it is locked already[.]$")
+        for key in ("open", "forget"):
+            self.assertRegex(text[key], "close it: ecryptfsctl lock open[.]$")
+        self.assertRegex(text["full"], "a vault begins in an empty directory[.]$")
+        text = self.refused("NoSuchVault", env.call, "ResolveVault", "s", "nothing")
+        self.assertRegex(text, '^No vault has .* "nothing"[.] See which there are: ecryptfsctl list[.]$')
+        self.assertRegex(self.refused("NoSuchVault", env.call, "ResolveVault", "s", ""), "^The home of root")
+        text = self.refused("WrongSecret", vault_call, home, "Unlock", "a{sv}h", no_options(), sealed("x"))
+        self.assertRegex(text, "ecryptfsctl unlock alice[.]$")
+        self.assertTrue(self.log_in("right"), "M")
+        env.control("systemd1", "SetBusy", "b", True)
+        text = self.refused("Busy", vault_call, home, "Lock", "a{sv}", no_options())
+        self.assertRegex(text, "ecryptfsctl lock --force alice[.]$")
+        text = self.refused("Busy", env.call, "LockAll", "")
+        self.assertNotIn("--force", text)
+
     def test_plan_needs_a_secret(self):
         path, _, _ = create_home()
         env.systemd("StartUnit", "ecryptfs-mount@home-61000.service")
@@ -1363,6 +1428,73 @@ class Limits(Case):
         for connection in accepted:
             connection.close()
         env.wait_until(self.bob_lists, "the end of what bob left")
+
+    def test_disk_that_hangs(self):
+        """bob's vault is on one. What is asked about alice, or about all, is answered."""
+        home, _, _ = create_home()
+        options = {"lower": "/home/bob/lower", "mount_point": "/home/bob/open"}
+        path = as_user(BOB, lambda: str(env.call("CreateVault", "sa{sv}h", "directory", dbus.Dictionary(
+            options, signature="sv"), sealed("x"))[0]))
+        create_home("carol")
+        real = f"{env.run}/store.socket"
+        os.rename(real, real + ".away")
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        door.bind(real)
+        door.listen(64)
+        hung = []
+
+        def pass_on(connection):
+            store = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            store.connect(real + ".away")
+            while request := connection.recv(131072):
+                if b"/home/bob/lower" in request:
+                    hung.append(connection)
+                    return
+                store.send(request)
+                connection.send(store.recv(131072))
+            connection.close()
+            store.close()
+
+        def serve():
+            while True:
+                try:
+                    connection, _ = door.accept()
+                except OSError:
+                    return
+                threading.Thread(target=pass_on, args=(connection,), daemon=True).start()
+        thread = threading.Thread(target=serve)
+        thread.start()
+
+        def seconds(function, *args, **options):
+            start = time.monotonic()
+            self.found = function(*args, **options)
+            return time.monotonic() - start
+        try:
+            # PAM waits 2 s for the first.
+            mark = seconds(env.call, "MarkLoginSecretStale", "s", "alice")
+            found = seconds(env.call, "ResolveVault", "s", "alice")
+            self.assertEqual(str(self.found), home)
+            first = seconds(env.call, "ListVaults", "")
+            self.assertEqual(len(self.found), 3)
+            again = seconds(env.call, "ListVaults", "")
+            self.assertEqual(len(self.found), 3)
+            self.assertIn("in time", str(env.get(path, "Problem")))
+            bobs = as_user(BOB, lambda: str(env.call("ResolveVault", "s", "open")))
+            self.assertEqual(bobs, path)
+            self.assertEqual(len(hung), 1)
+        finally:
+            door.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            door.close()
+            os.unlink(real)
+            os.rename(real + ".away", real)
+            for connection in hung:
+                connection.close()
+        print(f"mark {mark:.1f} s, alice {found:.1f} s, list {first:.1f} s, and again {again:.1f} s")
+        self.assertLess(mark, 1)
+        self.assertLess(found, 1)
+        self.assertLess(first, 5)
+        self.assertLess(again, 1)
 
     def test_caller_leaves_during_unlock(self):
         """The mount is awaited all the same, and the broker serves the others meanwhile."""
