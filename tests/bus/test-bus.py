@@ -2134,21 +2134,29 @@ class Secrets(Case):
         self.assertEqual(hits, 0, "the secret is still in the broker's memory")
 
     def test_no_leaks(self):
-        """Descriptors and memory of the broker are where they were, 30 logins later."""
+        """Ten logins later, the broker has as many descriptors as before."""
         path, _, _ = create_home()
 
         def count():
             return len(os.listdir(f"/proc/{env.broker.pid}/fd"))
+
+        def at_rest():
+            """What belongs to a process that ends is closed a moment after its last word."""
+            lowest = count()
+            for _ in range(20):
+                time.sleep(0.1)
+                lowest = min(lowest, count())
+            return lowest
 
         def cycle():
             self.assertEqual(self.log_in("right"), "M")
             self.sockets.pop().close()
             self.wait_state(path, "locked")
         cycle()
-        before = count()
-        for _ in range(5):
+        before = at_rest()
+        for _ in range(10):
             cycle()
-        self.assertEqual(count(), before)
+        self.assertEqual(at_rest(), before)
 
 
 def main():
