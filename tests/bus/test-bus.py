@@ -236,8 +236,12 @@ class Homes(Case):
     def test_failed_mount(self):
         path, _, _ = create_home()
         env.control("systemd1", "SetMode", "s", "fail")
+        before = env.messages()
         message = self.log_in("right")
         self.assertTrue(message.startswith("E NoSpace "), message)
+        lines = list((env.messages() - before).elements())
+        self.assertFalse([line for line in lines if "it to fail" in line],
+                         "the worker has written it to the journal already")
         env.control("systemd1", "SetMode", "s", "work")
         self.assertEqual(self.log_in("right"), "M")
 
