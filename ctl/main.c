@@ -117,11 +117,12 @@ static const struct option_row {
 	int value;
 	unsigned int verb_options;
 	const char *help;
+	const char *abbreviation;	/* with its comma, or NULL */
 } option_rows[] = {
-	{ "help", NULL, 'h', 0, "this text; with a verb, about that verb" },
-	{ "version", NULL, OPT_VERSION, 0, "version of this program" },
+	{ "help", NULL, 'h', 0, "this text; with a verb, about that verb", "-h, " },
+	{ "version", NULL, OPT_VERSION, 0, "version of this program", NULL },
 	{ "json", "pretty|short|off", OPT_JSON, 0, "results as JSON; -j is pretty on a terminal, "
-	  "else short" },
+	  "else short", "-j, " },
 	{ "plain", NULL, OPT_PLAIN, CTL_PLAIN, "names only, one a line" },
 	{ "force", NULL, OPT_FORCE, CTL_FORCE, "also if it is in use: detach, and wipe the key" },
 	{ "key-file", "FILE", OPT_KEY_FILE, CTL_KEY, "the passphrase is in FILE; - is standard "
@@ -164,9 +165,9 @@ static void print_options(unsigned int verb_options, bool common)
 
 		if (row->verb_options ? !(row->verb_options & verb_options) : !common)
 			continue;
-		snprintf(line, sizeof(line), "--%s%s%s", row->name, row->argument ? "=" : "",
-			 row->argument ? row->argument : "");
-		printf("  %-24s %s\n", line, row->help);
+		snprintf(line, sizeof(line), "%s--%s%s%s", row->abbreviation ? row->abbreviation : "",
+			 row->name, row->argument ? "=" : "", row->argument ? row->argument : "");
+		printf("  %-28s %s\n", line, row->help);
 	}
 }
 

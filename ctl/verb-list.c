@@ -97,6 +97,15 @@ static int print_table(const json_t *vaults)
 	return r;
 }
 
+/* Only what is not there any more is worth forgetting; a damaged vault has its files. */
+static bool is_gone(const json_t *vault)
+{
+	const char *lower = ctl_vault_string(vault, "lower_directory");
+
+	return !strcmp(ctl_vault_string(vault, "kind"), "directory") && lower[0] == '/' &&
+	       access(lower, F_OK) < 0 && errno == ENOENT;
+}
+
 static void print_problems(const json_t *vaults)
 {
 	json_t *vault;
@@ -106,11 +115,15 @@ static void print_problems(const json_t *vaults)
 		_cleanup_free_ char *problem = ctl_printable(ctl_vault_string(vault, "problem"));
 		_cleanup_free_ char *name = ctl_printable(ctl_vault_string(vault, "name"));
 
-		if (problem && name && problem[0])
-			printf("\n%s%s%s: %s.%s\n", ctl_colour_begin(state_colour(vault)), name,
-			       ctl_colour_end(state_colour(vault)), problem,
-			       strcmp(ctl_vault_string(vault, "kind"), "directory") ? "" :
-			       " If it is gone for good: ecryptfsctl forget VAULT");
+		if (!problem || !name || !problem[0])
+			continue;
+		printf("\n%s%s%s: %s.", ctl_colour_begin(state_colour(vault)), name,
+		       ctl_colour_end(state_colour(vault)), problem);
+		/* A name need not be a word, nor be the only one of its kind. */
+		if (is_gone(vault))
+			printf(" If it is gone for good: ecryptfsctl forget %s",
+			       ctl_vault_string(vault, "uuid"));
+		putchar('\n');
 	}
 }
 

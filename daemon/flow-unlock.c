@@ -105,7 +105,7 @@ static void mounted(struct ecd_operation *operation)
 		warn_of_backup(operation);
 	ec_log(LOG_INFO, EC_LOG_FIELDS(.message_id = EC_LOG_ID_VAULT_MOUNTED, .vault = vault->id,
 				       .operation = "unlock", .source = operation->slot_type,
-				       .peer_uid = operation->uid),
+				       .key_sig = operation->key_sig, .peer_uid = operation->uid),
 	       "Vault %s (%s) is open at %s", vault->name, vault->id, ecd_vault_target(vault));
 	ecd_operation_finish(operation);
 }
@@ -113,7 +113,8 @@ static void mounted(struct ecd_operation *operation)
 /* The slot gave its keys. */
 static void opened(struct ecd_operation *operation, struct ec_wire_message *reply)
 {
-	const char *type = "legacy";
+	const json_t *key = json_array_get(json_object_get(reply->body, "keys"), 0);
+	const char *sig = json_string_value(json_object_get(key, "sig")), *type = "legacy";
 	json_int_t slot = 0;
 	size_t i;
 
@@ -125,6 +126,7 @@ static void opened(struct ecd_operation *operation, struct ec_wire_message *repl
 	}
 	operation->slot = slot;
 	snprintf(operation->slot_type, sizeof(operation->slot_type), "%s", type);
+	snprintf(operation->key_sig, sizeof(operation->key_sig), "%s", sig ? sig : "");
 	for (i = 0; i < operation->n_secrets; i++)
 		ec_secret_done(&operation->secrets[i]);
 	ecd_mount_begin(operation, mounted, fail);

@@ -102,6 +102,7 @@ struct ecd_operation {
 	struct ecd_failure failure;	/* failure.r == 0: success */
 	json_int_t slot;
 	char slot_type[32];
+	char key_sig[17];	/* unlock: of the key for contents, hexadecimal */
 	int recovery_fd;	/* sealed memfd, of a create */
 	char *kept;		/* create: where the old home is */
 	char *problem;		/* create: why the new home could not be opened, or NULL */

@@ -7,7 +7,6 @@
 #include <systemd/sd-bus.h>
 
 #define ECD_ACTION_CREATE_HOME		"org.ecryptfs.create-home"
-#define ECD_ACTION_CREATE_DIRECTORY	"org.ecryptfs.create-directory"
 #define ECD_ACTION_MANAGE_OTHERS	"org.ecryptfs.manage-others"
 
 struct ecd_manager;

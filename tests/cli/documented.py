@@ -50,7 +50,7 @@ def help_of(*verb):
 
 def options_in(text):
     """{name: takes a value} of those that a help lists."""
-    return {name: bool(value) for name, value in re.findall(r"^  (--[a-z-]+)(=?)", text, re.M)}
+    return {name: bool(value) for name, value in re.findall(r"^  (?:-[a-z], )?(--[a-z-]+)(=?)", text, re.M)}
 
 
 def complete(*words):

@@ -400,11 +400,19 @@ def test_forget():
     want(9, "cannot be forgotten: a home", "forget", "alice")
     want(3, '"nothing"', "forget", "nothing")
     want(2, "forget needs VAULT", "forget")
+    uuid = as_json("status", "papers")["vault"]["uuid"]
+    os.rename("/home/lower", "/home/aside")
+    os.mkdir("/home/lower")
+    out = good("list")
+    assert re.search(r"^papers +damaged", out, re.M), out
+    assert "ecryptfsctl forget" not in out, "its files are there: " + out
+    os.rmdir("/home/lower")
+    os.rename("/home/aside", "/home/lower")
     os.rename("/home/lower", "/home/away")
     out = good("list")
     assert re.search(r"^papers +damaged", out, re.M), out
-    assert "/home/lower is not there" in out and "ecryptfsctl forget" in out, out
-    assert good("forget", "papers") == "Forgotten. Nothing on the disk was touched.\n"
+    assert "/home/lower is not there" in out and f"ecryptfsctl forget {uuid}\n" in out, out
+    assert good("forget", uuid) == "Forgotten. Nothing on the disk was touched.\n"
     assert "papers" not in good("list", "--plain")
     assert os.path.exists("/home/away/ecryptfs-vault.json")
     assert as_json("forget", "plain3") == {"version": 1}
