@@ -173,6 +173,7 @@ void ecfmt_header_put(struct ecfmt_writer *cur, enum ecfmt_place place,
 void ecfmt_size_put(u8 buf[static 8], u64 size);
 /* Lower length in bytes of a file of size bytes; header_len 0 for xattr. -EFBIG on overflow. */
 int ecfmt_lower_len(u64 size, u32 header_len, u64 *ret_len);
+u64 ecfmt_size_left(u64 size, u32 header_len, u64 lower_len);
 
 /* extent.c: input of the hash that is the IV of an extent: root_iv and decimal index. */
 void ecfmt_extent_iv_input(u8 ret[static 32], const u8 root_iv[static ECFMT_IV_LEN], u64 index);

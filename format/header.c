@@ -268,3 +268,22 @@ int ecfmt_lower_len(u64 size, u32 header_len, u64 *ret_len)
 	*ret_len = size + pad + header_len;
 	return 0;
 }
+
+/**
+ * ecfmt_size_left() - the size of a file, where a crash took the end of its lower file
+ * @size:	bytes of plaintext, as the header says
+ * @header_len:	bytes of the header region; 0 if the header is in the extended attribute
+ * @lower_len:	bytes that the lower file has
+ *
+ * The size is stored in place, while the end of the lower file reaches the disk with a later commit
+ * of its filesystem: a power cut leaves a size that promises extents that are not there. It leaves
+ * whole ones. An end inside an extent is damage, and then the size is what the header says.
+ *
+ * Return: bytes, not more than @size.
+ */
+u64 ecfmt_size_left(u64 size, u32 header_len, u64 lower_len)
+{
+	u64 data = lower_len > header_len ? lower_len - header_len : 0;
+
+	return lower_len % ECFMT_EXTENT_LEN || data > size ? size : data;
+}

@@ -168,7 +168,7 @@ static int describe_empty(json_t **ret)
 static int fill_lower(json_t *object, const struct ec_offline_metadata *metadata)
 {
 	struct ecfmt_header header;
-	uint64_t expected;
+	uint64_t expected, left;
 	int r;
 
 	r = ecfmt_header_get(metadata->bytes, metadata->len, metadata->place, &header);
@@ -180,7 +180,10 @@ static int fill_lower(json_t *object, const struct ec_offline_metadata *metadata
 		r = add(object, "lower_len_expected", json_integer((json_int_t)expected));
 	if (!r)
 		r = add(object, "complete", json_boolean(metadata->lower_len >= expected));
-	return r;
+	if (r)
+		return r;
+	left = ecfmt_size_left(header.size, header.header_len, metadata->lower_len);
+	return left < header.size ? add(object, "size_left", json_integer((json_int_t)left)) : 0;
 }
 
 int ec_offline_describe_file(int fd, json_t **ret, const char **ret_reason)

@@ -26,7 +26,8 @@ int ec_offline_describe_header(const uint8_t *buf, size_t len, enum ecfmt_place 
 /*
  * The same for an open lower file, with
  *     "lower_len": BYTES, "lower_len_expected": BYTES, "complete": true | false
- * where false means that data is missing at the end. A file of 0 bytes without an attribute is
+ * where false means that data is missing at the end; and then "size_left": BYTES, if a crash can have
+ * left that much of it (ecfmt_size_left()). A file of 0 bytes without an attribute is
  * { "place": "none", "lower_len": 0, "size": 0 }: an empty file whose header was never written.
  * As above; also -ENODATA if nothing in or at the file is a header, and the errno of reading it.
  */

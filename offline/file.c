@@ -54,7 +54,7 @@ static int open_content(struct ec_offline_file *file, const struct ec_offline_me
 	r = ecfmt_header_get(metadata->bytes, metadata->len, metadata->place, &header);
 	if (r)
 		return r;
-	file->size = header.size;
+	file->size = ecfmt_size_left(header.size, header.header_len, metadata->lower_len);
 	file->header_len = header.header_len;
 	r = find_packet(&header, keys, &packet, &key);
 	if (r)

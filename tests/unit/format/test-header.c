@@ -415,6 +415,38 @@ static void test_lower_len(void **state)
 	}
 }
 
+static void test_size_left(void **state)
+{
+	static const struct {
+		uint64_t size;
+		uint32_t header_len;
+		uint64_t lower_len, want;
+	} rows[] = {
+		{ 10000, 8192, 20480, 10000 },
+		{ 10000, 8192, 24576, 10000 },	/* longer than it must be */
+		{ 10000, 8192, 16384, 8192 },	/* whole extents */
+		{ 10000, 8192, 12288, 4096 },
+		{ 10000, 8192, 8192, 0 },
+		{ 10000, 8192, 4096, 0 },	/* part of the region */
+		{ 10000, 8192, 20479, 10000 },	/* inside an extent: damage */
+		{ 10000, 8192, 12289, 10000 },
+		{ 10000, 8192, 100, 10000 },
+		{ 8192, 8192, 16384, 8192 },
+		{ 8193, 8192, 16384, 8192 },
+		{ 0, 8192, 8192, 0 },
+		{ 0, 8192, 4096, 0 },
+		{ 10000, 0, 12288, 10000 },
+		{ 10000, 0, 8192, 8192 },
+		{ 10000, 0, 0, 0 },
+		{ UINT64_MAX, 0, 4096, 4096 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ECFMT_ARRAY_LEN(rows); i++)
+		assert_true(ecfmt_size_left(rows[i].size, rows[i].header_len,
+					    rows[i].lower_len) == rows[i].want);
+}
+
 static void test_size_put(void **state)
 {
 	uint8_t buf[8];
@@ -438,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_put_refuses),
 		cmocka_unit_test(test_random_headers_round_trip),
 		cmocka_unit_test(test_lower_len),
+		cmocka_unit_test(test_size_left),
 		cmocka_unit_test(test_size_put),
 	};
 

@@ -553,6 +553,17 @@ static void test_cut_file(void **state)
 			n_io++;
 		}
 	}
+	/* Whole extents are missing, as after a crash: what is there is the file. */
+	for (size_t cut = 8192; cut < s.len; cut += 4096) {
+		_cleanup_offline_file_ struct ec_offline_file *file = NULL;
+		_cleanup_close_ int fd = temp_file(s.buf, cut);
+		size_t have;
+
+		assert_int_equal(ec_offline_file_new(&file, fd, &keys), 0);
+		assert_true(ec_offline_file_size(file) == cut - 8192);
+		assert_int_equal(ec_offline_file_read(file, 0, buf, sizeof(buf), &have), 0);
+		assert_true(have == cut - 8192 && !memcmp(buf, s.content, have));
+	}
 	report("%u cuts, %u of them seen when reading", n, n_io);
 }
 
@@ -680,13 +691,17 @@ static void test_describe_files_and_names(void **state)
 
 	(void)state;
 	make_sample(&s, ECFMT_PLACE_FILE);
-	for (size_t missing = 0; missing <= 1; missing++) {
-		_cleanup_close_ int fd = temp_file(s.buf, s.len - missing);
+	for (size_t i = 0; i < 3; i++) {
+		static const size_t missing[] = { 0, 1, 4096 };
+		_cleanup_close_ int fd = temp_file(s.buf, s.len - missing[i]);
 
 		assert_int_equal(ec_offline_describe_file(fd, &object, &reason), 0);
-		assert_int_equal(json_is_true(json_object_get(object, "complete")), !missing);
+		assert_int_equal(json_is_true(json_object_get(object, "complete")), !missing[i]);
 		assert_int_equal(json_integer_value(json_object_get(object, "lower_len_expected")),
 				 20480);
+		/* whole extents are missing: what a crash does */
+		assert_int_equal(json_integer_value(json_object_get(object, "size_left")),
+				 missing[i] == 4096 ? 8192 : 0);
 		json_decref(object);
 	}
 	{
