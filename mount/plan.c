@@ -93,7 +93,10 @@ static int get_options(const json_t *body, struct ec_mount_options *ret, struct 
 	}
 	if (!ec_mount_options_get(ret, "ecryptfs_sig"))
 		return ec_why_set(why, -EPROTO, "the plan names no key");
-	return 0;
+	/* A vault brings all its keys: none from a keyring of who opens a file first. */
+	if (ec_mount_options_get(ret, "ecryptfs_mount_auth_tok_only"))
+		return 0;
+	return ec_mount_options_add(ret, "ecryptfs_mount_auth_tok_only", NULL);
 }
 
 int ec_plan_parse(const json_t *body, struct ec_plan *ret, struct ec_why *why)

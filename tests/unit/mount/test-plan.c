@@ -38,7 +38,8 @@ static void test_good(void **state)
 	assert_string_equal(plan.import, "/home/a");
 	assert_int_equal(plan.owner, 1000);
 	assert_true(plan.force_detach);
-	assert_int_equal(plan.options.n_rows, 2);
+	assert_int_equal(plan.options.n_rows, 3);
+	assert_non_null(ec_mount_options_get(&plan.options, "ecryptfs_mount_auth_tok_only"));
 	assert_string_equal(ec_mount_options_get(&plan.options, "ecryptfs_sig"), SIG);
 	assert_string_equal(ec_mount_options_get(&plan.options, "ecryptfs_xattr_metadata"), "");
 	assert_null(ec_mount_options_get(&plan.options, "ecryptfs_passthrough"));
