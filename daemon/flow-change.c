@@ -44,6 +44,8 @@ static void on_written(void *userdata, const struct ecd_failure *failure,
 		snprintf(uid, sizeof(uid), "%u", vault->owner);
 		ecd_flag_clear(operation->manager->config.state_dir, "stale", uid);
 	}
+	if (operation->first_document)
+		ecd_warn_of_backup(vault, "change");
 	ec_log(LOG_INFO, EC_LOG_FIELDS(.message_id = EC_LOG_ID_SECRET_CHANGED, .vault = vault->id,
 				       .operation = "change", .peer_uid = operation->uid),
 	       "A slot of vault %s (%s) has a new secret", vault->name, vault->id);
@@ -65,19 +67,45 @@ static int write_legacy(struct ecd_operation *operation, json_t *reply)
 static int write_document(struct ecd_operation *operation, json_t *document)
 {
 	const struct ecd_vault *vault = operation->vault;
-	json_int_t serial = ec_vault_document_serial(vault->document);
+	const json_t *before = operation->first_document ? operation->first_document :
+			       vault->document;
 	const char *reason;
 
 	/* A helper that got it wrong must not be the end of a vault. */
 	if (ec_vault_document_check(document, &reason) < 0 ||
-	    strcmp(ec_vault_document_uuid(document), ec_vault_document_uuid(vault->document)) ||
-	    ec_vault_document_serial(document) != serial + 1)
+	    strcmp(ec_vault_document_uuid(document), ec_vault_document_uuid(before)) ||
+	    ec_vault_document_serial(document) != ec_vault_document_serial(before) + 1)
 		return -EPROTO;
 	operation->document = json_incref(document);
-	return ecd_store_ask(operation, json_pack("{s:s, s:s, s:I, s:O, s:I}", "op", "write",
+	return ecd_store_ask(operation, json_pack("{s:s, s:s, s:I, s:O, s:I, s:b}", "op", "write",
 						  "lower", vault->lower, "owner",
 						  (json_int_t)vault->owner, "document", document,
-						  "expect_serial", serial), on_written);
+						  "expect_serial",
+						  ec_vault_document_serial(vault->document),
+						  "present_is_damaged",
+						  operation->first_document != NULL), on_written);
+}
+
+static void on_changed(void *userdata, const struct ecd_failure *failure,
+		       struct ec_wire_message *reply);
+
+/* operation->failure is what is wrong with the document itself. See flow-unlock.c on why the one
+ * before it may be used. */
+static void on_backup_read(void *userdata, const struct ecd_failure *failure,
+			   struct ec_wire_message *reply)
+{
+	struct ecd_operation *operation = userdata;
+	json_t *backup = failure ? NULL : json_object_get(reply->body, "document");
+
+	if (!backup || json_equal(backup, operation->vault->document)) {
+		ecd_operation_finish(operation);
+		return;
+	}
+	operation->from_backup = true;
+	operation->first_document = json_incref(backup);
+	if (ecd_key_change(operation, backup, &operation->secrets[0], &operation->new_secret,
+			   on_changed) < 0)
+		ecd_operation_finish(operation);
 }
 
 static void on_changed(void *userdata, const struct ecd_failure *failure,
@@ -89,9 +117,14 @@ static void on_changed(void *userdata, const struct ecd_failure *failure,
 	if (failure) {
 		if (failure->r == -EKEYREJECTED)
 			ecd_count_wrong_secret(operation);
-		ecd_operation_fail(operation, failure);
+		/* Of the backup: it is the document itself that is damaged. */
+		if (!operation->first_document)
+			operation->failure = *failure;
+		if (failure->r != -EBADMSG || ecd_ask_for_backup(operation, on_backup_read) < 0)
+			ecd_operation_finish(operation);
 		return;
 	}
+	operation->failure = (struct ecd_failure){ 0 };
 	json_decref(operation->document);
 	operation->document = NULL;
 	r = operation->vault->kind == ECD_VAULT_LEGACY ? write_legacy(operation, reply->body) :
@@ -127,6 +160,8 @@ static void refreshed(struct ecd_operation *operation)
 
 static void start(struct ecd_operation *operation)
 {
+	json_decref(operation->first_document);
+	operation->first_document = NULL;
 	ecd_refresh(operation, refreshed);
 }
 

@@ -5,6 +5,8 @@
 #include "daemon/manager.h"
 #include "daemon/store-client.h"
 #include "daemon/vault.h"
+#include "lib/log-ids.h"
+#include "lib/log.h"
 
 #include <errno.h>
 #include <string.h>
@@ -55,6 +57,26 @@ json_t *ecd_read_request(const struct ecd_vault *vault)
 {
 	return json_pack("{s:s, s:s, s:I}", "op", "read", "lower", vault->lower, "owner",
 			 (json_int_t)vault->owner);
+}
+
+int ecd_ask_for_backup(struct ecd_operation *operation, ecd_reply_fn fn)
+{
+	json_t *request;
+
+	if (operation->from_backup || operation->vault->kind == ECD_VAULT_LEGACY)
+		return -ENOENT;
+	request = ecd_read_request(operation->vault);
+	if (request)
+		json_object_set_new(request, "backup", json_true());
+	return ecd_store_ask(operation, request, fn);
+}
+
+void ecd_warn_of_backup(const struct ecd_vault *vault, const char *operation)
+{
+	ec_log(LOG_WARNING, EC_LOG_FIELDS(.message_id = EC_LOG_ID_DOCUMENT_DAMAGED,
+					  .vault = vault->id, .operation = operation),
+	       "The document of vault %s (%s) in %s is missing, damaged or was altered: the one before it, with .bak, has opened the vault",
+	       vault->name, vault->id, vault->lower);
 }
 
 json_t *ecd_refresh_request(const struct ecd_vault *vault)

@@ -50,16 +50,6 @@ static void fail(struct ecd_operation *operation)
 	ecd_operation_finish(operation);
 }
 
-static void warn_of_backup(const struct ecd_operation *operation)
-{
-	const struct ecd_vault *vault = operation->vault;
-
-	ec_log(LOG_WARNING, EC_LOG_FIELDS(.message_id = EC_LOG_ID_DOCUMENT_DAMAGED,
-					  .vault = vault->id, .operation = "unlock"),
-	       "The document of vault %s (%s) in %s is missing, damaged or was altered: the one before it, with .bak, has opened the vault",
-	       vault->name, vault->id, vault->lower);
-}
-
 static bool is_stale(const struct ecd_vault *vault)
 {
 	char uid[16];
@@ -102,7 +92,7 @@ static void mounted(struct ecd_operation *operation)
 			(void)ecd_flag_set(manager->config.run_dir, "keep", vault->id);
 	}
 	if (operation->from_backup)
-		warn_of_backup(operation);
+		ecd_warn_of_backup(vault, "unlock");
 	ec_log(LOG_INFO, EC_LOG_FIELDS(.message_id = EC_LOG_ID_VAULT_MOUNTED, .vault = vault->id,
 				       .operation = "unlock", .source = operation->slot_type,
 				       .key_sig = operation->key_sig, .peer_uid = operation->uid),
@@ -183,16 +173,8 @@ static void on_backup_read(void *userdata, const struct ecd_failure *failure,
 
 static void try_backup(struct ecd_operation *operation)
 {
-	json_t *request = ecd_read_request(operation->vault);
-
-	if (request)
-		json_object_set_new(request, "backup", json_true());
-	if (operation->from_backup || operation->vault->kind == ECD_VAULT_LEGACY) {
-		json_decref(request);
+	if (ecd_ask_for_backup(operation, on_backup_read) < 0)
 		damaged(operation);
-	} else if (ecd_store_ask(operation, request, on_backup_read) < 0) {
-		damaged(operation);
-	}
 }
 
 static void on_opened(void *userdata, const struct ecd_failure *failure,

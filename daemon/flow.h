@@ -4,9 +4,15 @@
 #define ECD_FLOW_H
 
 #include "daemon/operation.h"
+#include "daemon/wire-client.h"
 
 /* The request for the document in the vault's lower directory, new. */
 json_t *ecd_read_request(const struct ecd_vault *vault);
+/* Asks the store for the document before the present one. -ENOENT where there is none to be tried:
+ * for an old home, or because that is what was tried. */
+int ecd_ask_for_backup(struct ecd_operation *operation, ecd_reply_fn fn);
+/* In the journal: it was needed. */
+void ecd_warn_of_backup(const struct ecd_vault *vault, const char *operation);
 /* The request that brings a vault up to date, new. */
 json_t *ecd_refresh_request(const struct ecd_vault *vault);
 /* Asks the store about operation->vault, then goes on with next; or fails. */

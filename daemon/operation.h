@@ -95,7 +95,8 @@ struct ecd_operation {
 	bool undo;		/* create: what was made has to go again */
 	bool from_backup;	/* unlock: the document is the one before the present one */
 	bool abandoned;		/* the caller is gone, and it went on */
-	json_t *first_document;	/* create: what is on disk until the last step */
+	json_t *first_document;	/* create: what is on disk until the last step; change: the backup,
+				 * if the slot to change is in that */
 	bool recovery_sent;	/* create: the document with that slot went to the store */
 
 	/* result */

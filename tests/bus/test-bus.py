@@ -1582,6 +1582,27 @@ class Damage(Case):
                      sealed("right"))
         self.assertEqual(self.state(path), "damaged")
 
+    def test_change(self):
+        """What opens the backup can be changed, too, and mends the document."""
+        path, recovery, _ = create_home()
+        self.alter()
+        before = env.output().count(self.WARNING)
+        vault_call(path, "ChangeSecret", "a{sv}hh", no_options(), sealed("right"), sealed("next"))
+        self.assertEqual(env.output().count(self.WARNING), before + 1)
+        self.assertEqual(self.log_in("next"), "M")
+        self.sockets.pop().close()
+        self.wait_state(path, "locked")
+        self.assertEqual(env.output().count(self.WARNING), before + 1, "it is whole again")
+        with open(self.DOCUMENT, "w") as file:
+            file.write("cut")
+        vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("right"))
+        vault_call(path, "Lock", "a{sv}", no_options())
+        subprocess.run(["cp", self.DOCUMENT + ".bak", self.DOCUMENT], check=True)
+        self.alter()
+        subprocess.run(["cp", self.DOCUMENT, self.DOCUMENT + ".bak"], check=True)
+        self.refused("DamagedDocument", vault_call, path, "ChangeSecret", "a{sv}hh", no_options(),
+                     sealed("right"), sealed("x"))
+
     def test_plan_of_the_backup(self):
         """What the worker mounts is what was proven, not what stands in the altered one."""
         path, _, _ = create_home()
