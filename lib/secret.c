@@ -19,6 +19,17 @@
 #define MFD_NOEXEC_SEAL 0x0008U		/* Linux 6.3 */
 #endif
 
+/*
+ * A mapping of a memfd that was made of a secret. Where a message waits, in a socket or in the
+ * hands of who is asked, its memfd is memory of nobody that the kernel may swap.
+ */
+struct ec_secret_copy {
+	struct ec_secret_copy *next;
+	void *memory;
+	size_t mapped_len;
+	pid_t owner;		/* in a child that it forked, the mapping is not there */
+};
+
 #define SEALS (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK)
 
 static size_t round_to_pages(size_t len)
@@ -40,10 +51,14 @@ static size_t round_to_pages(size_t len)
 int ec_secret_init(struct ec_secret *secret, size_t len)
 {
 	size_t mapped_len = round_to_pages(len);
+	_cleanup_free_ struct ec_secret_copy **copies = NULL;
 	void *data;
 
 	if (len > EC_SECRET_LEN_MAX)
 		return -EMSGSIZE;
+	copies = calloc(1, sizeof(*copies));
+	if (!copies)
+		return -ENOMEM;
 
 	data = mmap(NULL, mapped_len, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -56,7 +71,9 @@ int ec_secret_init(struct ec_secret *secret, size_t len)
 		return -ENOMEM;
 	}
 
-	*secret = (struct ec_secret){ .data = data, .len = len, .mapped_len = mapped_len };
+	*secret = (struct ec_secret){
+		.data = data, .len = len, .mapped_len = mapped_len, .copies = ec_take_ptr(copies),
+	};
 	return 0;
 }
 
@@ -75,10 +92,49 @@ int ec_secret_init_copy(struct ec_secret *secret, const void *bytes, size_t len)
 	return 0;
 }
 
+static void forget_copies(struct ec_secret_copy **copies)
+{
+	struct ec_secret_copy *copy, *next;
+
+	for (copy = *copies; copy; copy = next) {
+		next = copy->next;
+		if (copy->owner == getpid())
+			munmap(copy->memory, copy->mapped_len);
+		free(copy);
+	}
+	free(copies);
+}
+
+/*
+ * Keeps the pages of a sealed memfd in memory. As far as it can: the secret itself found room to be
+ * locked, and what is refused here is refused where a limit is about to be reached.
+ */
+static void lock_copy(const struct ec_secret *secret, int fd)
+{
+	struct ec_secret_copy *copy = secret->len ? malloc(sizeof(*copy)) : NULL;
+
+	if (!copy)
+		return;
+	copy->mapped_len = round_to_pages(secret->len);
+	/* Never written to, so these are the pages of the memfd and no copies of them. */
+	copy->memory = mmap(NULL, copy->mapped_len, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (copy->memory == MAP_FAILED) {
+		free(copy);
+		return;
+	}
+	copy->owner = getpid();
+	(void)mlock(copy->memory, copy->mapped_len);
+	(void)madvise(copy->memory, copy->mapped_len, MADV_DONTDUMP);
+	(void)madvise(copy->memory, copy->mapped_len, MADV_DONTFORK);
+	copy->next = *secret->copies;
+	*secret->copies = copy;
+}
+
 void ec_secret_done(struct ec_secret *secret)
 {
 	if (!secret || !secret->data)
 		return;
+	forget_copies(secret->copies);
 	explicit_bzero(secret->data, secret->mapped_len);
 	munmap(secret->data, secret->mapped_len);
 	*secret = EC_SECRET_NULL;
@@ -160,6 +216,7 @@ int ec_secret_to_memfd(const struct ec_secret *secret, int *ret_fd)
 		return r;
 	if (fcntl(fd, F_ADD_SEALS, SEALS | F_SEAL_SEAL) < 0)
 		return -errno;
+	lock_copy(secret, fd);
 
 	*ret_fd = ec_take_fd(&fd);
 	return 0;

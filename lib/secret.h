@@ -14,10 +14,14 @@
 
 #define EC_SECRET_LEN_MAX 65536u	/* bytes; a longer secret is refused with -EMSGSIZE */
 
+/* What keeps the memfds in memory that were made of a secret: lib/secret.c. */
+struct ec_secret_copy;
+
 struct ec_secret {
 	uint8_t *data;
 	size_t len;		/* bytes of secret */
 	size_t mapped_len;	/* bytes of mapping, whole pages */
+	struct ec_secret_copy **copies;
 };
 
 #define EC_SECRET_NULL ((struct ec_secret){ 0 })
@@ -34,7 +38,8 @@ void ec_secret_truncate(struct ec_secret *secret, size_t len);
 /* Constant time for equal lengths. */
 bool ec_secret_equal(const struct ec_secret *a, const struct ec_secret *b);
 
-/* A new sealed memfd (write, grow, shrink, seal; close-on-exec) holding the bytes. */
+/* A new sealed memfd (write, grow, shrink, seal; close-on-exec) holding the bytes. It cannot be
+ * swapped as long as secret lives, whoever else has it. */
 int ec_secret_to_memfd(const struct ec_secret *secret, int *ret_fd);
 /* Reads a sealed memfd. Anything else (file, pipe, unsealed, too large) is -EBADF. Does not
  * close fd. */

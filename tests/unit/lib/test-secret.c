@@ -39,6 +39,70 @@ static bool mapping_has_flag(const void *address, const char *flag)
 	return false;
 }
 
+/* The address at which a memfd that was made of a secret is mapped, or NULL. */
+static const void *mapped_memfd(void)
+{
+	_cleanup_fclose_ FILE *maps = fopen("/proc/self/maps", "re");
+	char line[1024];
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps))
+		if (strstr(line, "/memfd:ecryptfs-secret"))
+			return (const void *)(uintptr_t)strtoul(line, NULL, 16);
+	return NULL;
+}
+
+/* Whoever has it: it stays in memory as long as the secret itself. */
+static void test_sent_is_locked(void **state)
+{
+	struct ec_secret secret, moved = EC_SECRET_NULL;
+	int first, second;
+
+	assert_int_equal(ec_secret_init_copy(&secret, "canary", 6), 0);
+	assert_null(mapped_memfd());
+	assert_int_equal(ec_secret_to_memfd(&secret, &first), 0);
+	assert_int_equal(ec_secret_to_memfd(&secret, &second), 0);
+	assert_non_null(mapped_memfd());
+	assert_memory_equal(mapped_memfd(), "canary", 6);
+	assert_true(mapping_has_flag(mapped_memfd(), " lo") || !LOCKS_WORK);
+	assert_true(mapping_has_flag(mapped_memfd(), " dd"));
+	assert_true(mapping_has_flag(mapped_memfd(), " dc"));
+	ec_secret_move(&moved, &secret);
+	ec_secret_done(&secret);
+	assert_non_null(mapped_memfd());
+	ec_secret_done(&moved);
+	assert_null(mapped_memfd());
+	close(first);
+	close(second);
+}
+
+/* A child has its own things where the parent has that mapping. */
+static void test_sent_and_forked(void **state)
+{
+	struct ec_secret secret;
+	int fd, status;
+	pid_t pid;
+
+	assert_int_equal(ec_secret_init_copy(&secret, "canary", 6), 0);
+	assert_int_equal(ec_secret_to_memfd(&secret, &fd), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		const void *copy = mapped_memfd();
+		char *other = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		*other = 'x';
+		ec_secret_done(&secret);
+		_exit(copy || *other != 'x');
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_memory_equal(mapped_memfd(), "canary", 6);
+	ec_secret_done(&secret);
+	close(fd);
+}
+
 static void test_memory(void **state)
 {
 	static const size_t lens[] = { 0, 1, 64, 4096, 4097, EC_SECRET_LEN_MAX };
@@ -314,6 +378,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_sent_is_locked),
+		cmocka_unit_test(test_sent_and_forked),
 		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_done),
 		cmocka_unit_test(test_move),
