@@ -76,7 +76,7 @@ static int create_with_any(const struct ec_mount_request *request, const char *o
 			*ret_engine = engines[i];
 		return r;
 	}
-	return ec_why_set(why, -ENODEV, "neither the module ecfs nor the module ecryptfs is available in this kernel");
+	return ec_why_set(why, -ENOPKG, "neither the module ecfs nor the module ecryptfs is available in this kernel");
 }
 
 /* Does the mount table show what was asked for? */

@@ -61,7 +61,7 @@ struct ec_mounted {
 /*
  * Mounts over request->target_fd with the first engine whose filesystem is there; only limits
  * the choice to the engine of that name (NULL: any). What stands afterwards is compared with
- * what was asked for, and taken away again if it is anything else. 0; -ENODEV if there is no
+ * what was asked for, and taken away again if it is anything else. 0; -ENOPKG if there is no
  * engine at all; -ESTALE if target_path leads elsewhere by now.
  */
 int ec_engine_mount(const struct ec_mount_request *request, const char *only,
