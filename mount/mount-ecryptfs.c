@@ -10,6 +10,7 @@
 #include "mount/helper-options.h"
 #include "mount/key-source.h"
 #include "mount/keyring.h"
+#include "mount/lower-use.h"
 #include "mount/mount-table.h"
 #include "mount/pin.h"
 #include "mount/prompt.h"
@@ -272,6 +273,8 @@ static int do_mount(struct job *job, const struct ec_mount_options *options, str
 	r = ec_pin_directory(job->source, &source, why);
 	if (r == 0)
 		r = ec_pin_directory(job->target, &target, why);
+	if (r == 0 && !ec_mount_options_get(options, "ecryptfs_encrypted_view"))
+		r = ec_lower_check_free(source, job->source, why);
 	if (r < 0)
 		return r;
 	request.source_fd = source;

@@ -12,6 +12,7 @@
 #include "mount/broker.h"
 #include "mount/detached.h"
 #include "mount/import.h"
+#include "mount/lower-use.h"
 #include "mount/mount-state.h"
 #include "mount/mount-table.h"
 #include "mount/pin.h"
@@ -131,6 +132,8 @@ static int mount_plan(const char *id, const struct ec_plan *plan, const struct e
 		r = ec_pin_directory(plan->target, &target, why);
 	if (r == 0)
 		r = check_target(id, plan, target, why);
+	if (r == 0)
+		r = ec_lower_check_free(source, plan->source, why);
 	if (r < 0)
 		return r;
 	request.source_fd = source;
