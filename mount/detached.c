@@ -13,7 +13,7 @@
 
 #define SCAN_MS 10000u
 
-static bool loses_its_key(const struct ec_mount_state *state)
+bool ec_detached_loses_its_key(const struct ec_mount_state *state)
 {
 	return !strcmp(state->engine, ec_engine_ecfs.name);
 }
@@ -22,7 +22,7 @@ int ec_detached_note(const char *directory, const struct ec_mount_state *state)
 {
 	const struct ec_mount_options none = { .n_rows = 0 };
 
-	return loses_its_key(state) ? 0 : ec_mount_state_write(directory, state, &none);
+	return ec_detached_loses_its_key(state) ? 0 : ec_mount_state_write(directory, state, &none);
 }
 
 /* Who uses the device, unless it has a place or its number is another one's by now. */
@@ -51,7 +51,7 @@ int ec_detached_check(const char *directory, const char *id, bool forget, struct
 	int r;
 
 	/* A damaged file tells of nothing. */
-	if (ec_mount_state_read(directory, id, &state) < 0 || loses_its_key(&state))
+	if (ec_mount_state_read(directory, id, &state) < 0 || ec_detached_loses_its_key(&state))
 		return 0;
 	r = find_users(makedev(state.dev_major, state.dev_minor), &blockers);
 	if (r < 0)

@@ -15,6 +15,8 @@
 
 #define EC_DETACHED_DIRECTORY "/run/ecryptfsd/detached"
 
+/* Did detaching that mount take its key away? It does with ecfs alone. */
+bool ec_detached_loses_its_key(const struct ec_mount_state *state);
 /* Remembers a mount of the in-tree module, in a file of directory; of others nothing. */
 int ec_detached_note(const char *directory, const struct ec_mount_state *state);
 /*

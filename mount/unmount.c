@@ -16,15 +16,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #define RETRY_MS 250u
 #define SCAN_MS 2000u
+#define WRITE_BACK_TICK_MS 2000
+#define WRITE_BACK_MAX_MS (15u * 60 * 1000)
 
 /* The directory that target stands in, and its name there (a pointer into target). */
 static int open_parent(const char *target, int *ret_fd, const char **ret_name,
@@ -100,13 +104,53 @@ static int check_gone(const struct ec_unmount_request *request, struct ec_why *w
 	return ec_why_set(why, -EBUSY, "another mount stands over %s", entry->target);
 }
 
-static void write_back(int parent, const char *name)
+static void tell_working(const struct ec_unmount_request *request, const char *doing)
+{
+	if (request->working)
+		request->working(request->userdata, doing);
+}
+
+/* Errors belong to whoever wrote; the umount itself writes back again. */
+static void sync_and_exit(int root)
+{
+	_exit(syncfs(root) < 0);
+}
+
+/* Until the child has closed its end. */
+static void wait_for_sync(const struct ec_unmount_request *request, int end)
+{
+	const uint64_t deadline = ec_now_ms() + WRITE_BACK_MAX_MS;
+	struct pollfd pollfd = { .fd = end, .events = POLLIN };
+	int n;
+
+	do {
+		tell_working(request, "writing back");
+		n = poll(&pollfd, 1, WRITE_BACK_TICK_MS);
+	} while ((n == 0 || (n < 0 && errno == EINTR)) && ec_now_ms() < deadline);
+}
+
+/*
+ * A slow disk needs minutes for what memory holds, and syncfs(2) says nothing meanwhile; so a
+ * child waits for it. Not for ever: a disk that is gone must not hold up a shutdown.
+ */
+static void write_back(const struct ec_unmount_request *request, int parent, const char *name)
 {
 	_cleanup_close_ int root = open_root(parent, name);
+	int ends[2];
+	pid_t pid;
 
-	/* Errors belong to whoever wrote; the umount itself writes back again. */
-	if (root >= 0 && syncfs(root) < 0)
+	if (root < 0 || pipe2(ends, O_CLOEXEC) < 0)
 		return;
+	pid = fork();
+	if (pid == 0)
+		sync_and_exit(root);
+	close(ends[1]);
+	if (pid > 0)
+		wait_for_sync(request, ends[0]);
+	close(ends[0]);
+	/* One that still hangs is init's, and keeps the mount busy. */
+	if (pid > 0)
+		waitpid(pid, NULL, WNOHANG);
 }
 
 static int umount_name(int parent, const char *name, int flags)
@@ -160,6 +204,7 @@ static int umount_with_patience(const struct ec_unmount_request *request, int pa
 		}
 		if (ec_now_ms() >= deadline)
 			return r;
+		tell_working(request, NULL);
 		nanosleep(&(struct timespec){ .tv_nsec = RETRY_MS * 1000000L }, NULL);
 	}
 }
@@ -180,7 +225,7 @@ int ec_unmount(const struct ec_unmount_request *request, struct ec_unmount_resul
 		return r;
 	if (!is_on_top(parent, name, request))
 		return check_gone(request, why);
-	write_back(parent, name);
+	write_back(request, parent, name);
 	r = umount_with_patience(request, parent, name, &ret->blockers);
 	if (r == 0)
 		return 0;

@@ -17,6 +17,8 @@ struct ec_unmount_request {
 	bool detach;			/* if it stays busy: wipe the key, detach */
 	unsigned int grace_ms;
 	void (*busy)(void *userdata, json_t *blockers);	/* told once, may be NULL */
+	/* At least every 2 s; doing may be NULL, and so may this. */
+	void (*working)(void *userdata, const char *doing);
 	void *userdata;
 };
 

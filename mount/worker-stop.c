@@ -11,6 +11,7 @@
 #include "lib/log.h"
 #include "mount/blockers.h"
 #include "mount/broker.h"
+#include "mount/clock.h"
 #include "mount/detached.h"
 #include "mount/import.h"
 #include "mount/mount-state.h"
@@ -20,13 +21,16 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <systemd/sd-daemon.h>
 
 /* What a worker does that nobody answers. */
 #define GRACE_MS_ALONE 2000u
+#define WORKING_MS 2000u
 
 struct stop {
 	const char *id;
 	struct ec_broker broker;
+	uint64_t next_ms;	/* when to say again that the work goes on */
 };
 
 static void busy(void *userdata, json_t *blockers)
@@ -42,8 +46,21 @@ static void busy(void *userdata, json_t *blockers)
 	       "%s is %s", stop->id, text);
 }
 
-static void log_result(const char *id, const struct ec_unmount_result *result,
-		       const struct ec_why *why)
+/* The unit has 40 s for its stop, and as long again from each time that it hears of this. */
+static void working(void *userdata, const char *doing)
+{
+	struct stop *stop = userdata;
+
+	if (ec_now_ms() < stop->next_ms)
+		return;
+	stop->next_ms = ec_now_ms() + WORKING_MS;
+	(void)sd_notify(0, "EXTEND_TIMEOUT_USEC=40000000");
+	if (doing)
+		ec_broker_progress(&stop->broker, doing);
+}
+
+static void log_result(const char *id, const struct ec_mount_state *state,
+		       const struct ec_unmount_result *result, const struct ec_why *why)
 {
 	if (why->text[0])
 		ec_log(LOG_WARNING, EC_LOG_FIELDS(.vault = id, .operation = "stop"),
@@ -51,7 +68,9 @@ static void log_result(const char *id, const struct ec_unmount_result *result,
 	if (result->detached)
 		ec_log(LOG_WARNING, EC_LOG_FIELDS(.message_id = EC_LOG_ID_VAULT_DETACHED,
 						  .vault = id, .operation = "stop"),
-		       "%s stayed in use: it was detached, its key is gone", id);
+		       "%s stayed in use: it was detached, %s", id,
+		       ec_detached_loses_its_key(state) ? "its key is gone" :
+		       "but the module of the kernel keeps its key until the last of those programs has ended");
 }
 
 static int unmount_state(struct stop *stop, const struct ec_mount_state *state,
@@ -63,6 +82,7 @@ static int unmount_state(struct stop *stop, const struct ec_mount_state *state,
 		.mount_id = state->mount_id,
 		.device = makedev(state->dev_major, state->dev_minor),
 		.busy = busy,
+		.working = working,
 		.userdata = stop,
 	};
 
@@ -115,7 +135,7 @@ int ec_worker_stop(const char *id)
 	if (r < 0) {
 		report_failure(&stop, r, result.blockers, &why);
 	} else {
-		log_result(id, &result, &why);
+		log_result(id, &state, &result, &why);
 		if (result.detached)
 			note_detached(id, &state);
 		ec_mount_state_remove(EC_MOUNT_STATE_DIRECTORY, id);
