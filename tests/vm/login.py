@@ -5,7 +5,10 @@ Proves point 2 of the first milestone: whoever may log in gets a shell, an encry
 open exactly while its user has a session, and afterwards nothing of it is left.
 """
 import os
+import re
+import secrets
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -13,9 +16,9 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
 from homes import (HELD, PASSWORDS, WAYS, Denied, daemon_figures, daemon_pid, find_in_process,
-                   home_open, legacy_keys, legacy_manifest, leftovers, login_ssh, logout,
-                   make_world, mount_of, mount_states, run_by_cron, same_files, sh,
-                   slab_objects, uid_of, wait_until)
+                   home_open, inodes_of_ecfs, keyring_keys, legacy_keys, legacy_manifest,
+                   leftovers, login_ssh, logout, make_world, mount_of, mount_states, run_by_cron,
+                   same_files, sh, uid_of, unreclaimable_slab_kib, wait_until)
 from report import attempt, check, finish, skip
 
 # The older guest shows that it works there; the long run is for the default one.
@@ -23,21 +26,42 @@ CYCLES = int(os.environ.get("CYCLES", "30" if os.environ.get("KERNEL") == "6.12"
 
 
 CLOSED_SECONDS, PATIENCE_SECONDS = 10, 40
-closing_times = []
+closing_seconds = []
+AGAIN_AT_MOST = 2
+again = 0
+
+
+def seconds_to_close(user):
+    took = wait_until(lambda: not leftovers(user), PATIENCE_SECONDS)
+    if took is not None:
+        closing_seconds.append(took)
+    return took
+
+
+def closed_in_time(user):
+    """Seconds until nothing was left, as words, and whether they were few enough. A machine that
+    is busy with other guests may once be slower than the limit: then the same is done again."""
+    global again
+    took = [seconds_to_close(user)]
+    while took[-1] is not None and took[-1] > CLOSED_SECONDS and len(took) <= AGAIN_AT_MOST:
+        again += 1
+        logout(login_ssh(user, PASSWORDS[user]))
+        took.append(seconds_to_close(user))
+    if took[-1] is None:
+        return False, "; ".join(leftovers(user))
+    return took[-1] <= CLOSED_SECONDS, ", ".join(f"{seconds:.1f}" for seconds in took) + " s"
 
 
 def clean_after(user, name):
-    """Each closing may meet a busy machine; what they take as a rule is looked at in the end."""
-    took = wait_until(lambda: not leftovers(user), PATIENCE_SECONDS)
-    closing_times.append(PATIENCE_SECONDS if took is None else took)
-    check(f"{name}: after the last session nothing is left", took is not None,
-          f"{took:.1f} s" if took is not None else "; ".join(leftovers(user)))
+    good, words = closed_in_time(user)
+    check(f"{name}: {CLOSED_SECONDS} s after the last session nothing is left", good, words)
 
 
-def closed_in_time():
-    middle = statistics.median(closing_times)
-    check(f"closed within {CLOSED_SECONDS} s of the last logout", middle <= CLOSED_SECONDS,
-          f"median of {len(closing_times)}: {middle:.1f} s, longest {max(closing_times):.1f} s")
+def rarely_again():
+    n = len(closing_seconds)
+    check(f"closed within {CLOSED_SECONDS} s at once, nine times of ten", again * 10 <= n,
+          f"{n - again} of {n}, median {statistics.median(closing_seconds):.1f} s, "
+          f"longest {max(closing_seconds):.1f} s")
 
 
 def with_vault(way, user, check_files):
@@ -153,45 +177,95 @@ def parallel_logins():
     clean_after("alice", "six logins at once")
 
 
+def keys_are_found():
+    """That the keyrings are searched where a key could be: one of each person is put there."""
+    for user in ("vera", "alice"):
+        as_owner = f"setpriv --reuid={user} --regid={user} --clear-groups keyctl"
+        name = secrets.token_hex(8)
+        key = sh(f"{as_owner} add user {name} x @u").strip()
+        found = [key for key in keyring_keys() if key.startswith(name)]
+        sh(f"{as_owner} unlink {key} @u")
+        check(f"a key in the keyring of {user} would be found", len(found) == 1, found)
+    # What no keyring holds any more is thrown away a moment later.
+    check("there is no other", wait_until(lambda: not keyring_keys(), 5) is not None, keyring_keys())
+
+
 def no_key_left():
     term = login_ssh("alice", PASSWORDS["alice"])
     needles = legacy_keys("00112233445566778899aabbccddeeff")
-    secrets = [PASSWORDS["alice"].encode(), b"00112233445566778899aabbccddeeff"] + needles
+    needles += [PASSWORDS["alice"].encode(), b"00112233445566778899aabbccddeeff"]
     pid = daemon_pid()
+    control = b"org.ecryptfs.Manager1"
     check("home open: neither key nor password in the broker's memory",
-          not find_in_process(pid, secrets), f"{len(secrets)} byte strings, pid {pid}")
+          find_in_process(pid, needles + [control]) == {control},
+          f"{len(needles)} byte strings and one that is there, pid {pid}")
+    after = sh(f"systemctl show -P After user@{uid_of('alice')}.service").split()
+    unit = f"ecryptfs-mount@home-{uid_of('alice')}.service"
+    check("home open: it is there for longer than the user's manager", unit in after, unit)
     logout(term)
     clean_after("alice", "no key left")
     check("home closed: neither key nor password in the broker's memory",
-          not find_in_process(pid, secrets), f"{len(secrets)} byte strings")
+          find_in_process(pid, needles + [control]) == {control},
+          f"{len(needles)} byte strings and one that is there")
+
+
+def figures():
+    """Once all is closed: mounts, the broker's descriptors and memory, the module's inodes, slab."""
+    sh("sync; echo 3 > /proc/sys/vm/drop_caches")
+    with open("/proc/self/mountinfo") as table:
+        mounts = len(table.readlines())
+    return (mounts, *daemon_figures(), inodes_of_ecfs(), unreclaimable_slab_kib())
 
 
 def cycles():
-    """Mounts, descriptors, slab and memory are after all cycles where they were after five."""
-    figures = []
+    """Mounts, descriptors, slab and memory are after all cycles where they were after five. Each
+    opens a hundred files, so that anything kept of each would make megabytes."""
+    before = None
     for i in range(CYCLES):
         term = login_ssh("vera", PASSWORDS["vera"])
-        term.run("echo x > cycle && sync cycle && rm cycle")
+        if i == 0:
+            term.run("mkdir many && for n in $(seq 100); do echo $n > many/$n; done")
+        status, text = term.run("cat many/* | wc -l; echo x > cycle && sync cycle && rm cycle")
+        if text.split() != ["100"]:
+            check(f"cycle {i + 1}: a hundred files", False, text)
+        if i == 0:
+            check("cycle 1: the module's inodes are counted", inodes_of_ecfs() >= 100,
+                  inodes_of_ecfs())
         logout(term)
-        took = wait_until(lambda: not leftovers("vera"), PATIENCE_SECONDS)
-        if took is None:
-            check(f"cycle {i + 1}: closed", False, "; ".join(leftovers("vera")))
+        good, words = closed_in_time("vera")
+        if not good:
+            check(f"cycle {i + 1}: closed", False, words)
             return
-        closing_times.append(took)
-        if i in (4, CYCLES - 1):
-            sh("sync; echo 3 > /proc/sys/vm/drop_caches")
-            with open("/proc/self/mountinfo") as table:
-                mounts = len(table.readlines())
-            figures.append((mounts, *daemon_figures(), slab_objects("ecfs_inode_cache")))
-    before, after = figures
-    detail = f"after 5: {before}, after {CYCLES}: {after}"
-    check(f"{CYCLES} cycles: mounts where they were", before[0] == after[0], detail)
-    check(f"{CYCLES} cycles: the broker's descriptors where they were", before[1] == after[1], detail)
-    check(f"{CYCLES} cycles: the broker's memory within 512 KiB", after[2] <= before[2] + 512, detail)
-    check(f"{CYCLES} cycles: no inode of the module left", after[3] <= before[3], detail)
+        if i == 4:
+            before = figures()
+    after = figures()
+    for what, n, slack in (("mounts", 0, 0), ("the broker's descriptors", 1, 0),
+                           ("the broker's memory, KiB", 2, 512),
+                           ("inodes of the module", 3, 0), ("unreclaimable slab, KiB", 4, 1024)):
+        check(f"{CYCLES} cycles: {what}", after[n] <= before[n] + slack,
+              f"after 5: {before[n]}, after {CYCLES}: {after[n]}")
+    check(f"{CYCLES} cycles: no inode of the module is left", after[3] == 0, after[3])
+
+
+def doctor(what, *wanted):
+    """What the doctor says of this guest, and how it exits."""
+    done = subprocess.run(["ecryptfsctl", "doctor"], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=60)
+    good = all(re.search(words, done.stdout) for words in wanted)
+    good = good and (done.returncode != 0) == bool(wanted)
+    check(f"doctor, {what}", good, f"exit {done.returncode}" + ("" if good else ": " + done.stdout))
+
+
+def doctor_sees():
+    doctor("fresh packages: nothing to complain of")
+    sh("pam-auth-update --package --remove ecryptfs")
+    doctor("module out of the PAM stack: named", r"pam-auth-update")
+    sh("pam-auth-update --package")
+    doctor("put back: nothing to complain of")
 
 
 def main():
+    attempt("doctor", doctor_sees)
     make_world()
     for way in WAYS:
         attempt(f"{way}, vera", with_vault, way, "vera", vera_files)
@@ -202,9 +276,10 @@ def main():
     attempt("cron", by_cron)
     attempt("overlapping", overlapping)
     attempt("parallel", parallel_logins)
+    attempt("keyrings", keys_are_found)
     attempt("keys", no_key_left)
     attempt("cycles", cycles)
-    attempt("closing times", closed_in_time)
+    attempt("closing times", rarely_again)
     finish()
 
 
