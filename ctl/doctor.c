@@ -366,7 +366,7 @@ void ctl_doctor_swap(json_t *checks, const char *root)
 }
 
 /*
- * Keyrings: /proc/keys shows those that the caller may see.
+ * Keyrings: /proc/keys shows those that the caller may see; root sees no more than others.
  */
 static bool is_signature(const char *text)
 {
@@ -403,7 +403,9 @@ void ctl_doctor_keyrings(json_t *checks, const char *root)
 			       "%u eCryptfs key%s in keyrings: a mount of ecryptfs-utils is open, "
 			       "or was left behind", n, n == 1 ? " is" : "s are");
 	else
-		ctl_doctor_add(checks, CTL_OK, "keyrings", NULL, "no eCryptfs key is in a keyring");
+		ctl_doctor_add(checks, CTL_OK, "keyrings", NULL,
+			       "no eCryptfs key is in a keyring that you may see; "
+			       "those of another user, that user sees");
 }
 
 /*
