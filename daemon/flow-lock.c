@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <systemd/sd-login.h>
 
 /* What systemd gets to drop a job. */
 #define CANCEL_US		(5u * UINT64_C(1000000))
@@ -221,13 +222,33 @@ static void reload_unit(struct ecd_operation *operation)
  */
 static void stop_user_manager(struct ecd_operation *operation)
 {
-	const struct ecd_vault *vault = operation->vault;
+	struct ecd_vault *vault = operation->vault;
 	char unit[40];
 
 	if (ecd_logind_is_lingering(operation->manager, vault->user))
 		return;
 	snprintf(unit, sizeof(unit), "user@%u.service", vault->owner);
 	start_job_and_forget(operation->manager, "StopUnit", unit);
+	vault->manager_stopped = true;
+}
+
+/*
+ * logind keeps a user for UserStopDelaySec= after the last session, 10 s as a rule. It has not
+ * heard that user@.service was stopped behind its back, so it starts nothing for a login within that
+ * time. Once it has let go of the user, it starts all that belongs to one itself.
+ */
+void ecd_operation_restart_user_manager(struct ecd_vault *vault)
+{
+	_cleanup_free_ char *state = NULL;
+	char unit[40];
+
+	if (!vault->manager_stopped)
+		return;
+	vault->manager_stopped = false;
+	if (sd_uid_get_state(vault->owner, &state) < 0 || !strcmp(state, "offline"))
+		return;
+	snprintf(unit, sizeof(unit), "user@%u.service", vault->owner);
+	start_job_and_forget(vault->manager, "StartUnit", unit);
 }
 
 static void close_home(struct ecd_operation *operation)

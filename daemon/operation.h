@@ -175,5 +175,7 @@ void ecd_operation_worker_unmount_refused(struct ecd_vault *vault);
 /* A session of the owner begins: a home that is being closed after the last one stays open, if it
  * is not too late. */
 void ecd_operation_overtake_lock(struct ecd_vault *vault);
+/* A session of the owner has the home open: user@.service is started again where logind would not. */
+void ecd_operation_restart_user_manager(struct ecd_vault *vault);
 
 #endif

@@ -243,6 +243,8 @@ static void on_operation_done(struct ecd_operation *operation, void *userdata)
 	if (operation->nothing) {
 		login_end(login, "N");
 	} else if (r == 0 || (r == -EALREADY && !login->change)) {
+		if (!login->change)
+			ecd_operation_restart_user_manager(vault);
 		login_end(login, "M");
 	} else if ((r == -EKEYREJECTED || r == -ENOKEY) && login->n_secrets && !login->change) {
 		/* Another login came meanwhile, with a secret of its own. */

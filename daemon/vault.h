@@ -43,6 +43,7 @@ struct ecd_vault {
 	struct ecd_vault_operation_list operations;
 	sd_event_source *close_timer;	/* of a home without sessions */
 	uint64_t silent_until_us;	/* of a directory: its disk hangs, nobody looks until then */
+	bool manager_stopped;	/* of a home: user@.service, by us, since the last session */
 	bool login_rejected;	/* the last login brought a password that is newer than the slot */
 };
 
