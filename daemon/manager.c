@@ -56,8 +56,10 @@ int ecd_flag_set(const char *dir, const char *kind, const char *name)
 		return -ENOMEM;
 	if (mkdir(parent, 0755) < 0 && errno != EEXIST)
 		return -errno;
+	/* Not synced: on a disk that is slow to do that, every login would wait for it. A flag that a
+	 * crash takes away is a question less at the next login, no more. */
 	fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	return fd < 0 ? -errno : fsync(fd) < 0 ? -errno : 0;
+	return fd < 0 ? -errno : 0;
 }
 
 void ecd_flag_clear(const char *dir, const char *kind, const char *name)
