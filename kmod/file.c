@@ -243,6 +243,9 @@ static ssize_t write_iter(struct kiocb *iocb, struct iov_iter *from)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t len;
 
+	/* io_uring tries O_DIRECT so at first; on this answer it has a worker do it. */
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
 	iocb->ki_flags &= ~IOCB_DIRECT;
 	inode_lock(inode);
 	len = write_locked(iocb, from);
