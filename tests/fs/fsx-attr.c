@@ -11,10 +11,9 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
-
-#define each_side(s) for (int s = 0; s < FSX_N_SIDES; s++)
 
 static void op_chmod(struct fsx *f)
 {
@@ -59,6 +58,52 @@ static void op_chown(struct fsx *f)
 	fsx_note(f, "%s %d:%d flags %#x", path.rel, (int)uid, (int)gid, flags);
 	each_side(s)
 		result[s] = fsx_result(fchownat(AT_FDCWD, path.in[s], uid, gid, flags));
+	fsx_same(f, result);
+	fsx_compare_path(f, &path);
+}
+
+static void op_fchown(struct fsx *f)
+{
+	static const int ids[] = { -1, 0, 1000, 1001 };
+	struct fsx_result result[FSX_N_SIDES];
+	uid_t uid = ids[fsx_below(f, 4)];
+	gid_t gid = ids[fsx_below(f, 4)];
+
+	need_slot(slot, -1);
+	fsx_note(f, "slot %td %d:%d", slot - f->slots, (int)uid, (int)gid);
+	each_side(s)
+		result[s] = fsx_result(fchown(slot->fd[s], uid, gid));
+	fsx_same(f, result);
+	fsx_compare_fd(f, slot);
+}
+
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452
+#endif
+
+/* A link itself, and what a descriptor stands for that is good for nothing else. */
+static void op_fchmodat2(struct fsx *f)
+{
+	struct fsx_result result[FSX_N_SIDES];
+	int flags = fsx_chance(f, 60) ? AT_SYMLINK_NOFOLLOW : 0;
+	mode_t mode = fsx_below(f, 010000);
+	bool by_fd = fsx_chance(f, 40);
+	struct fsx_path path;
+
+	fsx_pick_existing(f, &path);
+	fsx_note(f, "%s %#o flags %#x%s", path.rel, mode, flags, by_fd ? " by O_PATH" : "");
+	each_side(s) {
+		int fd;
+
+		if (!by_fd) {
+			result[s] = fsx_result(syscall(SYS_fchmodat2, AT_FDCWD, path.in[s], mode, flags));
+			continue;
+		}
+		fd = open(path.in[s], O_PATH | O_CLOEXEC | (flags ? O_NOFOLLOW : 0));
+		result[s] = fsx_result(fd < 0 ? -1 : syscall(SYS_fchmodat2, fd, "", mode, AT_EMPTY_PATH));
+		if (fd >= 0)
+			close(fd);
+	}
 	fsx_same(f, result);
 	fsx_compare_path(f, &path);
 }
@@ -251,7 +296,7 @@ static void op_getxattr(struct fsx *f)
 	size_t len = fsx_chance(f, 60) ? 500 : fsx_below(f, 100);
 	struct fsx_path path;
 
-	fsx_pick_path(f, &path);
+	fsx_pick_existing(f, &path);
 	fsx_note(f, "%s %s buffer %zu", path.rel, name, len);
 	each_side(s)
 		result[s] = fsx_result(lgetxattr(path.in[s], name, f->buf[s], len));
@@ -264,7 +309,7 @@ static void op_removexattr(struct fsx *f)
 	const char *name = pick_xattr(f);
 	struct fsx_path path;
 
-	fsx_pick_path(f, &path);
+	fsx_pick_existing(f, &path);
 	fsx_note(f, "%s %s", path.rel, name);
 	each_side(s)
 		result[s] = fsx_result(lremovexattr(path.in[s], name));
@@ -304,6 +349,33 @@ static void op_listxattr(struct fsx *f)
 			sort_list((char *)f->buf[s], result[s].ret);
 	}
 	fsx_same_bytes(f, result, len && result[0].ret > 0 ? result[0].ret : 0);
+}
+
+/* The four by descriptor. */
+static void op_fxattr(struct fsx *f)
+{
+	static const char *const names[] = { "set", "get", "list", "remove" };
+	struct fsx_result result[FSX_N_SIDES];
+	size_t kind = fsx_below(f, 4), len = fsx_below(f, 200);
+	const char *name = pick_xattr(f);
+
+	need_slot(slot, -1);
+	fsx_note(f, "slot %td %s %s %zu bytes", slot - f->slots, names[kind], name, len);
+	each_side(s) {
+		int fd = slot->fd[s];
+
+		if (kind == 0)
+			result[s] = fsx_result(fsetxattr(fd, name, f->pattern, len, 0));
+		else if (kind == 1)
+			result[s] = fsx_result(fgetxattr(fd, name, f->buf[s], 500));
+		else if (kind == 2)
+			result[s] = fsx_result(flistxattr(fd, (char *)f->buf[s], 4000));
+		else
+			result[s] = fsx_result(fremovexattr(fd, name));
+		if (kind == 2 && result[s].ret > 0)
+			sort_list((char *)f->buf[s], result[s].ret);
+	}
+	fsx_same_bytes(f, result, (kind == 1 || kind == 2) && result[0].ret > 0 ? result[0].ret : 0);
 }
 
 /* The layout of the system.posix_acl_* attributes: linux/posix_acl_xattr.h */
@@ -470,6 +542,8 @@ struct fsx_op fsx_attr_ops[] = {
 	{ "chmod", 15, op_chmod },
 	{ "fchmod", 8, op_fchmod },
 	{ "chown", 12, op_chown },
+	{ "fchown", 6, op_fchown },
+	{ "fchmodat2", 6, op_fchmodat2, .newer = true },
 	{ "access", 8, op_access },
 	{ "utimensat", 12, op_utimensat },
 	{ "timestamps", 12, op_timestamps },
@@ -479,6 +553,7 @@ struct fsx_op fsx_attr_ops[] = {
 	{ "getxattr", 12, op_getxattr },
 	{ "removexattr", 6, op_removexattr },
 	{ "listxattr", 8, op_listxattr },
+	{ "fxattr", 12, op_fxattr },
 	{ "acl", 12, op_acl },
 	{ "flock", 6, op_flock },
 	{ "fcntl_lock", 10, op_fcntl_lock },

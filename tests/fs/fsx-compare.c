@@ -11,8 +11,6 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define each_side(s) for (int s = 0; s < FSX_N_SIDES; s++)
-
 static void compare_number(struct fsx *f, const char *what, const char *field, long long sut,
 			   long long oracle)
 {

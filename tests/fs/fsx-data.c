@@ -14,15 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define each_side(s) for (int s = 0; s < FSX_N_SIDES; s++)
-
-/* What a slot may do: without one that fits, the operation is skipped. */
-#define need_slot(slot, flags)				\
-	struct fsx_slot *slot = fsx_pick_slot(f, flags);	\
-	if (!slot)					\
-		return
-
-static size_t pick_len(struct fsx *f)
+size_t fsx_pick_len(struct fsx *f)
 {
 	switch (fsx_below(f, 8)) {
 	case 0: return fsx_below(f, 20);
@@ -31,7 +23,7 @@ static size_t pick_len(struct fsx *f)
 	}
 }
 
-static off_t pick_offset(struct fsx *f)
+off_t fsx_pick_offset(struct fsx *f)
 {
 	size_t offset = fsx_below(f, f->file_len_max);
 
@@ -43,23 +35,21 @@ static off_t pick_offset(struct fsx *f)
 	}
 }
 
-/* Within or a little beyond the file as the oracle has it. */
-static off_t pick_offset_inside(struct fsx *f, const struct fsx_slot *slot)
+off_t fsx_pick_offset_inside(struct fsx *f, const struct fsx_slot *slot)
 {
 	struct stat st;
 
 	if (fsx_chance(f, 20) || fstat(slot->fd[FSX_ORACLE], &st) < 0)
-		return pick_offset(f);
+		return fsx_pick_offset(f);
 	return fsx_below(f, st.st_size + 100);
 }
 
-static const uint8_t *pick_pattern(struct fsx *f)
+const uint8_t *fsx_pick_pattern(struct fsx *f)
 {
 	return f->pattern + fsx_below(f, 256);
 }
 
-/* The bytes of one side; sabotage changes one of them. */
-static const uint8_t *source(struct fsx *f, int side, const uint8_t *bytes, size_t len)
+const uint8_t *fsx_source_bytes(struct fsx *f, int side, const uint8_t *bytes, size_t len)
 {
 	if (!fsx_sabotage(f, side, FSX_BREAK_DATA) || len < 100 || len % 13)
 		return bytes;
@@ -70,10 +60,10 @@ static const uint8_t *source(struct fsx *f, int side, const uint8_t *bytes, size
 
 static void op_write(struct fsx *f)
 {
-	size_t len = pick_len(f);
-	const uint8_t *bytes = pick_pattern(f);
+	size_t len = fsx_pick_len(f);
+	const uint8_t *bytes = fsx_pick_pattern(f);
 	struct fsx_result result[FSX_N_SIDES];
-	off_t offset = pick_offset(f);
+	off_t offset = fsx_pick_offset(f);
 	bool seek = !fsx_chance(f, 30);
 
 	need_slot(slot, fsx_chance(f, 95) ? O_WRONLY : -1);
@@ -85,7 +75,7 @@ static void op_write(struct fsx *f)
 		/* do not let a file grow for ever */
 		if (at > (off_t)f->file_len_max)
 			lseek(slot->fd[s], 0, SEEK_SET);
-		result[s] = fsx_result(write(slot->fd[s], source(f, s, bytes, len), len));
+		result[s] = fsx_result(write(slot->fd[s], fsx_source_bytes(f, s, bytes, len), len));
 	}
 	fsx_same(f, result);
 	each_side(s)
@@ -98,12 +88,12 @@ static void op_write(struct fsx *f)
 
 static void op_read(struct fsx *f)
 {
-	size_t len = pick_len(f);
+	size_t len = fsx_pick_len(f);
 	struct fsx_result result[FSX_N_SIDES];
 	bool seek = !fsx_chance(f, 30);
 
 	need_slot(slot, fsx_chance(f, 95) ? O_RDONLY : -1);
-	off_t offset = pick_offset_inside(f, slot);
+	off_t offset = fsx_pick_offset_inside(f, slot);
 
 	fsx_note(f, "slot %td offset %lld%s len %zu", slot - f->slots, (long long)offset,
 		 seek ? "" : " (here)", len);
@@ -117,26 +107,26 @@ static void op_read(struct fsx *f)
 
 static void op_pwrite(struct fsx *f)
 {
-	size_t len = pick_len(f);
-	const uint8_t *bytes = pick_pattern(f);
+	size_t len = fsx_pick_len(f);
+	const uint8_t *bytes = fsx_pick_pattern(f);
 	struct fsx_result result[FSX_N_SIDES];
-	off_t offset = pick_offset(f);
+	off_t offset = fsx_pick_offset(f);
 
 	need_slot(slot, fsx_chance(f, 95) ? O_WRONLY : -1);
 	fsx_note(f, "slot %td offset %lld len %zu", slot - f->slots, (long long)offset, len);
 	each_side(s)
-		result[s] = fsx_result(pwrite(slot->fd[s], source(f, s, bytes, len), len, offset));
+		result[s] = fsx_result(pwrite(slot->fd[s], fsx_source_bytes(f, s, bytes, len), len, offset));
 	fsx_same(f, result);
 	fsx_compare_fd(f, slot);
 }
 
 static void op_pread(struct fsx *f)
 {
-	size_t len = pick_len(f);
+	size_t len = fsx_pick_len(f);
 	struct fsx_result result[FSX_N_SIDES];
 
 	need_slot(slot, O_RDONLY);
-	off_t offset = pick_offset_inside(f, slot);
+	off_t offset = fsx_pick_offset_inside(f, slot);
 
 	fsx_note(f, "slot %td offset %lld len %zu", slot - f->slots, (long long)offset, len);
 	each_side(s)
@@ -171,9 +161,9 @@ static void op_preadv2(struct fsx *f)
 	struct iovec iov[3];
 
 	need_slot(slot, O_RDONLY);
-	off_t offset = fsx_chance(f, 20) ? -1 : pick_offset_inside(f, slot);
+	off_t offset = fsx_chance(f, 20) ? -1 : fsx_pick_offset_inside(f, slot);
 
-	cut(f, iov, f->buf[0], pick_len(f));
+	cut(f, iov, f->buf[0], fsx_pick_len(f));
 	fsx_note(f, "slot %td offset %lld pieces %zu %zu %zu flags %#x", slot - f->slots,
 		 (long long)offset, iov[0].iov_len, iov[1].iov_len, iov[2].iov_len, flags);
 	each_side(s) {
@@ -202,14 +192,14 @@ static void op_pwritev2(struct fsx *f)
 	int flags = all_flags[fsx_below(f, 5)];
 	struct fsx_result result[FSX_N_SIDES];
 	struct iovec iov[3];
-	const uint8_t *bytes = pick_pattern(f);
-	off_t offset = fsx_chance(f, 20) ? -1 : pick_offset(f);
+	const uint8_t *bytes = fsx_pick_pattern(f);
+	off_t offset = fsx_chance(f, 20) ? -1 : fsx_pick_offset(f);
 	struct stat st;
 
 	need_slot(slot, O_WRONLY);
 	if (flags == RWF_APPEND && (fstat(slot->fd[1], &st) < 0 || st.st_size > (off_t)f->file_len_max))
 		flags = 0;
-	cut(f, iov, f->buf[0], pick_len(f));
+	cut(f, iov, f->buf[0], fsx_pick_len(f));
 	fsx_note(f, "slot %td offset %lld pieces %zu %zu %zu flags %#x", slot - f->slots,
 		 (long long)offset, iov[0].iov_len, iov[1].iov_len, iov[2].iov_len, flags);
 	each_side(s) {
@@ -228,9 +218,9 @@ static void op_readv(struct fsx *f)
 	struct iovec iov[3];
 
 	need_slot(slot, O_RDONLY);
-	off_t offset = pick_offset_inside(f, slot);
+	off_t offset = fsx_pick_offset_inside(f, slot);
 
-	cut(f, iov, f->buf[0], pick_len(f));
+	cut(f, iov, f->buf[0], fsx_pick_len(f));
 	fsx_note(f, "slot %td offset %lld pieces %zu %zu %zu", slot - f->slots, (long long)offset,
 		 iov[0].iov_len, iov[1].iov_len, iov[2].iov_len);
 	each_side(s) {
@@ -245,11 +235,11 @@ static void op_writev(struct fsx *f)
 {
 	struct fsx_result result[FSX_N_SIDES];
 	struct iovec iov[3];
-	const uint8_t *bytes = pick_pattern(f);
-	off_t offset = pick_offset(f);
+	const uint8_t *bytes = fsx_pick_pattern(f);
+	off_t offset = fsx_pick_offset(f);
 
 	need_slot(slot, O_WRONLY);
-	cut(f, iov, f->buf[0], pick_len(f));
+	cut(f, iov, f->buf[0], fsx_pick_len(f));
 	fsx_note(f, "slot %td offset %lld pieces %zu %zu %zu", slot - f->slots, (long long)offset,
 		 iov[0].iov_len, iov[1].iov_len, iov[2].iov_len);
 	each_side(s) {
@@ -265,9 +255,9 @@ static void op_direct(struct fsx *f)
 {
 	struct fsx_result result[FSX_N_SIDES];
 	bool aligned = fsx_chance(f, 60), writing = fsx_chance(f, 50);
-	size_t len = pick_len(f), skew = aligned ? 0 : fsx_below(f, 512);
-	off_t offset = pick_offset(f);
-	const uint8_t *bytes = pick_pattern(f);
+	size_t len = fsx_pick_len(f), skew = aligned ? 0 : fsx_below(f, 512);
+	off_t offset = fsx_pick_offset(f);
+	const uint8_t *bytes = fsx_pick_pattern(f);
 
 	need_slot(slot, O_RDWR);
 	if (aligned) {
@@ -302,8 +292,7 @@ static void op_direct(struct fsx *f)
 	fsx_compare_fd(f, slot);
 }
 
-/* Bytes of whole file pages from offset, as far as the file goes; 0 if none. */
-static size_t mappable(const struct fsx_slot *slot, off_t offset, size_t len)
+size_t fsx_mappable(const struct fsx_slot *slot, off_t offset, size_t len)
 {
 	struct stat st;
 
@@ -318,8 +307,8 @@ static void op_mmap_read(struct fsx *f)
 	int kind = fsx_chance(f, 50) ? MAP_SHARED : MAP_PRIVATE;
 
 	need_slot(slot, O_RDONLY);
-	off_t offset = pick_offset_inside(f, slot) & ~4095l;
-	size_t len = mappable(slot, offset, pick_len(f) + 1), room = (len + 4095) & ~4095ul;
+	off_t offset = fsx_pick_offset_inside(f, slot) & ~4095l;
+	size_t len = fsx_mappable(slot, offset, fsx_pick_len(f) + 1), room = (len + 4095) & ~4095ul;
 
 	fsx_note(f, "slot %td offset %lld len %zu", slot - f->slots, (long long)offset, len);
 	if (!len)
@@ -340,12 +329,12 @@ static void op_mmap_read(struct fsx *f)
 static void op_mmap_write(struct fsx *f)
 {
 	struct fsx_result result[FSX_N_SIDES];
-	const uint8_t *bytes = pick_pattern(f);
+	const uint8_t *bytes = fsx_pick_pattern(f);
 	int sync = fsx_below(f, 3);
 
 	need_slot(slot, O_RDWR);
-	off_t offset = pick_offset_inside(f, slot) & ~4095l;
-	size_t len = mappable(slot, offset, pick_len(f) + 1), room = (len + 4095) & ~4095ul;
+	off_t offset = fsx_pick_offset_inside(f, slot) & ~4095l;
+	size_t len = fsx_mappable(slot, offset, fsx_pick_len(f) + 1), room = (len + 4095) & ~4095ul;
 	size_t first = len ? fsx_below(f, len) : 0;
 
 	fsx_note(f, "slot %td offset %lld bytes %zu to %zu, %s", slot - f->slots,
@@ -376,7 +365,7 @@ static void op_mmap_write(struct fsx *f)
 static void op_ftruncate(struct fsx *f)
 {
 	struct fsx_result result[FSX_N_SIDES];
-	off_t size = fsx_chance(f, 10) ? 0 : pick_offset(f);
+	off_t size = fsx_chance(f, 10) ? 0 : fsx_pick_offset(f);
 
 	need_slot(slot, fsx_chance(f, 90) ? O_WRONLY : -1);
 	fsx_note(f, "slot %td to %lld", slot - f->slots, (long long)size);
@@ -391,7 +380,7 @@ static void op_truncate(struct fsx *f)
 {
 	struct fsx_result result[FSX_N_SIDES];
 	struct fsx_path path;
-	off_t size = fsx_chance(f, 10) ? 0 : pick_offset(f);
+	off_t size = fsx_chance(f, 10) ? 0 : fsx_pick_offset(f);
 
 	fsx_pick_path(f, &path);
 	fsx_note(f, "%s to %lld", path.rel, (long long)size);
@@ -408,10 +397,12 @@ static void op_fallocate(struct fsx *f)
 		FALLOC_FL_ZERO_RANGE, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
 		FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE,
 	};
+	/* What a format of one extent after another can do; the rest is refused, whatever is asked. */
+	const int can = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
 	int mode = modes[fsx_below(f, sizeof(modes) / sizeof(modes[0]))];
 	struct fsx_result result[FSX_N_SIDES];
-	off_t offset = pick_offset(f);
-	size_t len = pick_len(f);
+	off_t offset = fsx_pick_offset(f);
+	size_t len = fsx_pick_len(f);
 	struct stat st;
 
 	need_slot(slot, O_WRONLY);
@@ -429,8 +420,11 @@ static void op_fallocate(struct fsx *f)
 	fsx_note(f, "slot %td mode %#x offset %lld len %zu", slot - f->slots, mode,
 		 (long long)offset, len);
 	result[FSX_SUT] = fsx_result(fallocate(slot->fd[FSX_SUT], mode, offset, len));
-	if (result[FSX_SUT].err == EOPNOTSUPP) {
-		/* a right answer, if it has changed nothing: so the oracle is left alone */
+	if (f->stacked && (mode & ~can)) {
+		if (result[FSX_SUT].err != (len ? EOPNOTSUPP : EINVAL))
+			fsx_differ(f, "mode %#x is not refused: %ld, %s", mode, result[FSX_SUT].ret,
+				   strerror(result[FSX_SUT].err));
+		/* it must have changed nothing: so the oracle is left alone */
 		f->n_refused++;
 		fsx_compare_fd(f, slot);
 		return;
@@ -468,7 +462,7 @@ static void op_lseek(struct fsx *f)
 	struct stat st;
 
 	need_slot(slot, O_RDONLY);
-	off_t offset = pick_offset_inside(f, slot) - (fsx_chance(f, 10) ? 50000 : 0);
+	off_t offset = fsx_pick_offset_inside(f, slot) - (fsx_chance(f, 10) ? 50000 : 0);
 
 	fsx_note(f, "slot %td offset %lld whence %d", slot - f->slots, (long long)offset, whence);
 	if (fstat(slot->fd[FSX_ORACLE], &st) < 0)
@@ -505,12 +499,12 @@ static void op_lseek(struct fsx *f)
 static void op_copy_file_range(struct fsx *f)
 {
 	struct fsx_result result[FSX_N_SIDES];
-	size_t len = pick_len(f);
-	off_t to = pick_offset(f);
+	size_t len = fsx_pick_len(f);
+	off_t to = fsx_pick_offset(f);
 
 	need_slot(in, fsx_chance(f, 95) ? O_RDONLY : -1);
 	need_slot(out, fsx_chance(f, 95) ? O_WRONLY : -1);
-	off_t from = pick_offset_inside(f, in);
+	off_t from = fsx_pick_offset_inside(f, in);
 
 	fsx_note(f, "slot %td at %lld to slot %td at %lld len %zu", in - f->slots, (long long)from,
 		 out - f->slots, (long long)to, len);
@@ -539,14 +533,14 @@ static bool same_file(const struct fsx_slot *a, const struct fsx_slot *b)
 static void op_sendfile(struct fsx *f)
 {
 	struct fsx_result result[FSX_N_SIDES];
-	size_t len = pick_len(f);
-	off_t to = pick_offset(f);
+	size_t len = fsx_pick_len(f);
+	off_t to = fsx_pick_offset(f);
 
 	need_slot(in, O_RDONLY);
 	need_slot(out, O_WRONLY);
 	if (same_file(in, out))
 		return;
-	off_t from = pick_offset_inside(f, in);
+	off_t from = fsx_pick_offset_inside(f, in);
 
 	fsx_note(f, "slot %td at %lld to slot %td at %lld len %zu", in - f->slots, (long long)from,
 		 out - f->slots, (long long)to, len);
@@ -567,14 +561,14 @@ static void op_sendfile(struct fsx *f)
 static void op_splice(struct fsx *f)
 {
 	struct fsx_result result[FSX_N_SIDES];
-	size_t len = pick_len(f);
-	off_t to = pick_offset(f);
+	size_t len = fsx_pick_len(f);
+	off_t to = fsx_pick_offset(f);
 	bool with_tee = fsx_chance(f, 50);
 	size_t teed[FSX_N_SIDES] = { 0 };
 
 	need_slot(in, O_RDONLY);
 	need_slot(out, O_WRONLY);
-	off_t from = pick_offset_inside(f, in);
+	off_t from = fsx_pick_offset_inside(f, in);
 
 	fsx_note(f, "slot %td at %lld to slot %td at %lld len %zu%s", in - f->slots,
 		 (long long)from, out - f->slots, (long long)to, len, with_tee ? ", tee" : "");
@@ -612,7 +606,7 @@ static void op_sync(struct fsx *f)
 	static const char *const names[] = { "fsync", "fdatasync", "sync_file_range", "syncfs" };
 	struct fsx_result result[FSX_N_SIDES];
 	size_t kind = fsx_below(f, 25);
-	off_t offset = pick_offset(f);
+	off_t offset = fsx_pick_offset(f);
 
 	kind = kind == 24 ? 3 : kind % 3;
 	need_slot(slot, -1);
@@ -643,7 +637,7 @@ static void op_fadvise(struct fsx *f)
 	};
 	int advice = advices[fsx_below(f, 7)], err;
 	struct fsx_result result[FSX_N_SIDES];
-	off_t offset = pick_offset(f);
+	off_t offset = fsx_pick_offset(f);
 
 	need_slot(slot, O_RDONLY);
 	fsx_note(f, "slot %td advice %d at %lld", slot - f->slots, advice, (long long)offset);
@@ -659,19 +653,37 @@ static void op_fadvise(struct fsx *f)
 
 static void op_clone(struct fsx *f)
 {
+	off_t from = fsx_pick_offset(f) & ~4095l, to = fsx_pick_offset(f) & ~4095l;
+	struct {
+		struct file_dedupe_range head;
+		struct file_dedupe_range_info info[1];
+	} dedupe[FSX_N_SIDES];
 	struct fsx_result result[FSX_N_SIDES];
-	off_t from = pick_offset(f) & ~4095l, to = pick_offset(f) & ~4095l;
+	size_t kind = fsx_below(f, 3);
 
-	need_slot(in, O_RDONLY);
-	need_slot(out, O_WRONLY);
-	fsx_note(f, "slot %td at %lld to slot %td at %lld", in - f->slots, (long long)from,
-		 out - f->slots, (long long)to);
+	need_slot(in, fsx_chance(f, 95) ? O_RDONLY : -1);
+	need_slot(out, fsx_chance(f, 95) ? O_WRONLY : -1);
+	fsx_note(f, "slot %td at %lld to slot %td at %lld kind %zu", in - f->slots, (long long)from,
+		 out - f->slots, (long long)to, kind);
 	each_side(s) {
 		struct file_clone_range range = { in->fd[s], from, 4096, to };
 
-		result[s] = fsx_result(ioctl(out->fd[s], FICLONERANGE, &range));
+		memset(&dedupe[s], 0, sizeof(dedupe[s]));
+		dedupe[s].head = (struct file_dedupe_range){ .src_offset = from, .src_length = 4096,
+							     .dest_count = 1 };
+		dedupe[s].info[0] = (struct file_dedupe_range_info){ .dest_fd = out->fd[s],
+								     .dest_offset = to };
+		if (kind == 0)
+			result[s] = fsx_result(ioctl(out->fd[s], FICLONE, in->fd[s]));
+		else if (kind == 1)
+			result[s] = fsx_result(ioctl(out->fd[s], FICLONERANGE, &range));
+		else
+			result[s] = fsx_result(ioctl(in->fd[s], FIDEDUPERANGE, &dedupe[s]));
 	}
-	fsx_same(f, result);
+	if (fsx_same(f, result) && kind == 2 &&
+	    dedupe[0].info[0].status != dedupe[1].info[0].status)
+		fsx_differ(f, "dedupe: status %d instead of %d", dedupe[0].info[0].status,
+			   dedupe[1].info[0].status);
 	fsx_compare_fd(f, out);
 }
 
@@ -696,6 +708,6 @@ struct fsx_op fsx_data_ops[] = {
 	{ "splice", 25, op_splice },
 	{ "sync", 10, op_sync },
 	{ "fadvise", 15, op_fadvise },
-	{ "clone", 4, op_clone },
+	{ "clone", 8, op_clone, .refused = true },
 	{ NULL },
 };

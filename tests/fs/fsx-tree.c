@@ -6,13 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-
-#define each_side(s) for (int s = 0; s < FSX_N_SIDES; s++)
 
 static struct fsx_slot *free_slot(struct fsx *f)
 {
@@ -54,6 +54,7 @@ static int random_open_flags(struct fsx *f)
 	flags |= fsx_chance(f, 5) ? O_NOFOLLOW : 0;
 	flags |= fsx_chance(f, 5) ? O_DIRECTORY : 0;
 	flags |= fsx_chance(f, 5) ? O_SYNC : 0;
+	flags |= fsx_chance(f, 5) ? O_DSYNC : 0;
 	flags |= fsx_chance(f, 5) ? O_NOATIME : 0;
 	flags |= !fsx_op_off("direct") && fsx_chance(f, 15) ? O_DIRECT : 0;
 	if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY))
@@ -82,6 +83,53 @@ static void op_open(struct fsx *f)
 	}
 	if (fsx_same(f, result))
 		keep(f, fd, flags);
+	fsx_compare_path(f, &path);
+}
+
+/* Relative to the root, and with what openat2() adds. */
+static void op_openat2(struct fsx *f)
+{
+	static const uint64_t resolves[] = {
+		0, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
+		RESOLVE_NO_MAGICLINKS, RESOLVE_CACHED, 1u << 20,
+	};
+	struct open_how how = { .flags = random_open_flags(f) & ~O_DIRECT,
+				.resolve = resolves[fsx_below(f, 8)] };
+	struct fsx_result result[FSX_N_SIDES];
+	int fd[FSX_N_SIDES], root;
+	char rel[PATH_MAX];
+	struct fsx_path path;
+
+	fsx_pick_existing(f, &path);
+	how.mode = how.flags & O_CREAT ? 0600 | fsx_below(f, 0200) : 0;
+	snprintf(rel, sizeof(rel), "%s%.3900s", fsx_chance(f, 15) ? "../" : fsx_chance(f, 20) ? "d0/../" :
+		 fsx_chance(f, 5) ? "/" : "", path.rel);
+	/* nothing of the other trees: the directory above is not the same on both sides */
+	if (rel[0] == '.' && !(how.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)))
+		how.resolve = RESOLVE_BENEATH;
+	if (rel[0] == '/' && how.resolve != RESOLVE_IN_ROOT)
+		how.resolve = RESOLVE_BENEATH;
+	fsx_note(f, "%s flags %#llo mode %#llo resolve %#llx", rel, (unsigned long long)how.flags,
+		 (unsigned long long)how.mode, (unsigned long long)how.resolve);
+	each_side(s) {
+		root = open(f->root[s], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (root < 0)
+			fsx_die(f->root[s]);
+		fd[s] = syscall(SYS_openat2, root, rel, &how, sizeof(how));
+		result[s] = fsx_result(fd[s] < 0 ? -1 : 0);
+		close(root);
+	}
+	/* what is cached is each side's own affair; with it nothing is made or cut */
+	if (how.resolve == RESOLVE_CACHED && (result[0].err == EAGAIN || result[1].err == EAGAIN)) {
+		each_side(s) {
+			if (fd[s] >= 0)
+				close(fd[s]);
+		}
+		f->n_refused++;
+		return;
+	}
+	if (fsx_same(f, result))
+		keep(f, fd, how.flags);
 	fsx_compare_path(f, &path);
 }
 
@@ -160,7 +208,7 @@ static void remove_by(struct fsx *f, int (*call)(const char *path))
 	struct fsx_result result[FSX_N_SIDES];
 	struct fsx_path path;
 
-	fsx_pick_path(f, &path);
+	fsx_pick_existing(f, &path);
 	fsx_note(f, "%s", path.rel);
 	each_side(s)
 		result[s] = fsx_result(call(path.in[s]));
@@ -184,7 +232,7 @@ static void op_link(struct fsx *f)
 	struct fsx_path from, to;
 	int flags = fsx_chance(f, 30) ? AT_SYMLINK_FOLLOW : 0;
 
-	fsx_pick_path(f, &from);
+	fsx_pick_existing(f, &from);
 	fsx_pick_path(f, &to);
 	fsx_note(f, "%s to %s flags %#x", from.rel, to.rel, flags);
 	each_side(s)
@@ -199,7 +247,7 @@ static void rename_with(struct fsx *f, unsigned int flags)
 	struct fsx_result result[FSX_N_SIDES];
 	struct fsx_path from, to;
 
-	fsx_pick_path(f, &from);
+	fsx_pick_existing(f, &from);
 	fsx_pick_path(f, &to);
 	fsx_note(f, "%s to %s flags %#x", from.rel, to.rel, flags);
 	each_side(s) {
@@ -269,7 +317,7 @@ static void op_readlink(struct fsx *f)
 	size_t len = fsx_chance(f, 70) ? PATH_MAX : 1 + fsx_below(f, 20);
 	struct fsx_path path;
 
-	fsx_pick_path(f, &path);
+	fsx_pick_existing(f, &path);
 	fsx_note(f, "%s buffer %zu", path.rel, len);
 	each_side(s)
 		result[s] = fsx_result(readlink(path.in[s], (char *)f->buf[s], len));
@@ -385,6 +433,7 @@ static void op_readdir(struct fsx *f)
 
 struct fsx_op fsx_tree_ops[] = {
 	{ "open", 110, op_open },
+	{ "openat2", 20, op_openat2 },
 	{ "close", 25, op_close },
 	{ "tmpfile", 15, op_tmpfile },
 	{ "mkdir", 10, op_mkdir },

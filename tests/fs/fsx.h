@@ -20,6 +20,8 @@ enum fsx_side {
 	FSX_N_SIDES,
 };
 
+#define each_side(s) for (int s = 0; s < FSX_N_SIDES; s++)
+
 #define FSX_N_SLOTS	6u
 #define FSX_N_NOTES	20u
 #define FSX_NOTE_LEN	320u	/* bytes */
@@ -63,6 +65,7 @@ struct fsx {
 	size_t name_len_max;
 	enum fsx_break sabotage;
 	bool verbose;
+	bool stacked;		/* the side under test encrypts, and is not plain itself */
 
 	/* state */
 	uint64_t rng;
@@ -73,8 +76,7 @@ struct fsx {
 	uint8_t *pattern;		/* what writes write; the same on both sides */
 	char notes[FSX_N_NOTES][FSX_NOTE_LEN];
 	unsigned long n_notes;
-	unsigned long n_refused;	/* EOPNOTSUPP where that is a right answer */
-	unsigned long n_allowed;	/* differences of fsx_allowed[] */
+	unsigned long n_refused;	/* EOPNOTSUPP and the like, where that is the right answer */
 };
 
 struct fsx_op {
@@ -84,6 +86,8 @@ struct fsx_op {
 	unsigned long n_run;
 	unsigned long n_ok;	/* the oracle's call succeeded */
 	bool off;
+	bool newer;		/* a system call that the old kernel lacks */
+	bool refused;		/* both sides may refuse it always: that is what is compared */
 };
 
 /* fsx.c */
@@ -98,7 +102,7 @@ void fsx_differ(struct fsx *f, const char *format, ...)
 /* For what is not the filesystem's fault; status 2. */
 void fsx_die(const char *what) __attribute__((noreturn));
 struct fsx_result fsx_result(long ret);
-/* ret and errno agree, or the difference is documented. True if both succeeded. */
+/* ret and errno agree. True if both succeeded. */
 bool fsx_same(struct fsx *f, const struct fsx_result result[static FSX_N_SIDES]);
 /* As fsx_same(), and the first len bytes of the two buffers agree. */
 bool fsx_same_bytes(struct fsx *f, const struct fsx_result result[static FSX_N_SIDES], size_t len);
@@ -106,6 +110,8 @@ bool fsx_sabotage(struct fsx *f, enum fsx_side side, enum fsx_break kind);
 /* Counts for the printed table: the running operation succeeded. */
 void fsx_ok(struct fsx *f);
 bool fsx_op_off(const char *name);
+/* Turns it off, and says why. */
+void fsx_lacks(const char *name, const char *why);
 
 /* A path below both roots; in[s] is PATH_MAX bytes. rel points into in[FSX_SUT]. */
 struct fsx_path {
@@ -114,12 +120,35 @@ struct fsx_path {
 };
 
 void fsx_pick_path(struct fsx *f, struct fsx_path *ret);
+/* One that mostly exists: for what has little to say about names that are not there. */
+void fsx_pick_existing(struct fsx *f, struct fsx_path *ret);
 /* One that is open for what flags (O_RDONLY, O_WRONLY, O_RDWR or -1) needs, else NULL. */
 struct fsx_slot *fsx_pick_slot(struct fsx *f, int flags);
 void fsx_close_slots(struct fsx *f);
 
-/* fsx-data.c, fsx-tree.c, fsx-attr.c: each table ends with a NULL name. */
-extern struct fsx_op fsx_data_ops[], fsx_tree_ops[], fsx_attr_ops[];
+/* What a slot may do: without one that fits, the operation is skipped. */
+#define need_slot(slot, flags)				\
+	struct fsx_slot *slot = fsx_pick_slot(f, flags);	\
+	if (!slot)					\
+		return
+
+/* Each table ends with a NULL name. */
+extern struct fsx_op fsx_data_ops[], fsx_map_ops[], fsx_async_ops[], fsx_tree_ops[],
+	fsx_attr_ops[], fsx_fd_ops[];
+
+/* fsx-data.c */
+size_t fsx_pick_len(struct fsx *f);
+off_t fsx_pick_offset(struct fsx *f);
+/* Within or a little beyond the file as the oracle has it. */
+off_t fsx_pick_offset_inside(struct fsx *f, const struct fsx_slot *slot);
+const uint8_t *fsx_pick_pattern(struct fsx *f);
+/* The bytes of one side; sabotage changes one of them. */
+const uint8_t *fsx_source_bytes(struct fsx *f, int side, const uint8_t *bytes, size_t len);
+/* Bytes of whole file pages from offset, as far as the file goes; 0 if none. */
+size_t fsx_mappable(const struct fsx_slot *slot, off_t offset, size_t len);
+
+/* fsx-async.c: what needs root once. Turns off what the kernel has turned off. */
+void fsx_async_init(void);
 
 /* fsx-compare.c */
 void fsx_compare_stat(struct fsx *f, const char *what, const struct stat *sut,

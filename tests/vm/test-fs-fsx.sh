@@ -57,17 +57,23 @@ report() {
 fs_ready "$engine" || { echo "no $engine in this kernel"; exit 1; }
 fs_init || exit 1
 
+# 1 is a difference; 2 would be a tester that could not run.
+finds() {
+	"$@"
+	[ $? -eq 1 ]
+}
+
 # The tester first: silent on plain against plain, loud on each kind of sabotage.
 mkdir -p /lower/a /lower/b
 check "plain ext4 against itself: silent" \
-	"$bin/fsx" -s "$seed" -n 10000 -x direct -N 255 /lower/a /lower/b
+	"$bin/fsx" -s "$seed" -n 5000 -x direct -N 255 /lower/a /lower/b
 for kind in data size attr name time; do
 	rm -rf /lower/a /lower/b
 	mkdir -p /lower/a /lower/b
-	check_fails "sabotage of $kind is found" \
-		"$bin/fsx" -s "$seed" -n 10000 -x direct -N 255 -B $kind /lower/a /lower/b
+	check "sabotage of $kind is found" \
+		finds "$bin/fsx" -s "$seed" -n 10000 -x direct -N 255 -B $kind /lower/a /lower/b
 done
-check_fails "sabotage of stripes is found" "$bin/fsx" -s "$seed" -p 3 -n 200 -B stripe /lower/a /lower/b
+check "sabotage of stripes is found" finds "$bin/fsx" -s "$seed" -p 3 -n 200 -B stripe /lower/a /lower/b
 
 # Two at a time, one for each processor.
 batch=''
