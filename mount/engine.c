@@ -79,6 +79,27 @@ static int create_with_any(const struct ec_mount_request *request, const char *o
 	return ec_why_set(why, -ENOPKG, "neither the module ecfs nor the module ecryptfs is available in this kernel");
 }
 
+static bool has_attributes(const struct ec_mount_entry *entry, uint64_t attributes)
+{
+	static const struct {
+		uint64_t attribute;
+		const char *option;
+	} rows[] = {
+		{ MOUNT_ATTR_RDONLY, "ro" },
+		{ MOUNT_ATTR_NOSUID, "nosuid" },
+		{ MOUNT_ATTR_NODEV, "nodev" },
+		{ MOUNT_ATTR_NOEXEC, "noexec" },
+		{ MOUNT_ATTR_NOSYMFOLLOW, "nosymfollow" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (attributes & rows[i].attribute &&
+		    !ec_mount_options_has(entry->mount_options, rows[i].option))
+			return false;
+	return true;
+}
+
 /* Does the mount table show what was asked for? */
 static int verify_entry(const struct ec_mount_request *request, const struct ec_mounted *mounted,
 			struct ec_why *why)
@@ -99,10 +120,7 @@ static int verify_entry(const struct ec_mount_request *request, const struct ec_
 	if (strcmp(entry->type, mounted->engine->name))
 		return ec_why_set(why, -ESTALE, "%s shows the filesystem type %s",
 				  request->target_path, entry->type);
-	if ((request->attributes & MOUNT_ATTR_NOSUID &&
-	     !ec_mount_options_has(entry->mount_options, "nosuid")) ||
-	    (request->attributes & MOUNT_ATTR_NODEV &&
-	     !ec_mount_options_has(entry->mount_options, "nodev")))
+	if (!has_attributes(entry, request->attributes))
 		return ec_why_set(why, -ESTALE, "%s has the mount options %s",
 				  request->target_path, entry->mount_options);
 	return 0;

@@ -5,6 +5,7 @@
 #include "lib/cleanup.h"
 #include "mount/blockers.h"
 #include "mount/clock.h"
+#include "mount/enclosure.h"
 #include "mount/mount-table.h"
 #include "mount/pin.h"
 #include "mount/placeholder.h"
@@ -28,20 +29,21 @@
 /* The manager of a user, and services in his home with it, end 10 s after his last session. */
 #define PATIENCE_MS 15000u
 #define RETRY_MS 500u
-/* How many losses are named one by one, so that a huge home does not flood the journal. */
-#define LOSSES_MAX 200u
-
+/* The list of what could not be copied as it was: its name, and its length in lines. */
+#define REPORT "not-copied-exactly"
+#define LOSSES_MAX 100000u
 struct places {
 	int base;		/* HOMEBASE/.ecryptfs/USER */
 	int home_parent;
 	int home;		/* -1: there is none */
+	int view_mount;
+	int view;		/* the home, as it is read: ec_pin_view() */
 	ino_t home_ino;
 	dev_t home_dev;
 	struct ec_tree_note before;	/* the home, before a byte of it was copied */
-	bool copied;		/* the vault holds a copy, or a part of one */
 	bool swapped;		/* the closed home stands where the home was */
 	const struct ec_import *import;
-	uint64_t n_losses;
+	struct ec_enclosure enclosure;
 	struct ec_placeholder placeholder;
 };
 
@@ -50,6 +52,9 @@ static void places_done(struct places *places)
 	ec_closep(&places->base);
 	ec_closep(&places->home_parent);
 	ec_closep(&places->home);
+	ec_closep(&places->view);
+	ec_closep(&places->view_mount);
+	ec_enclosure_done(&places->enclosure);
 }
 
 __attribute__((format(printf, 2, 3)))
@@ -111,6 +116,8 @@ static int open_home(const struct ec_import *import, struct places *places, stru
 		r = ec_pin_check(pinned, EC_PIN_TARGET, import->plan->owner, path, why);
 	if (r == 0)
 		r = ec_pin_reopen(pinned, &places->home);
+	if (r == 0)
+		r = ec_pin_view(pinned, &places->view_mount, &places->view, why);
 	if (r < 0)
 		return r;
 	if (fstat(places->home, &st) < 0)
@@ -214,28 +221,28 @@ static int make_staging(const struct ec_import *import, char *ret_path, int *ret
 	return r < 0 ? r : ec_pin_check(*ret_fd, EC_PIN_TARGET, 0, ret_path, why);
 }
 
-/* Mounts the vault at the staging directory; ret_root is open for reading. */
-static int stage(const struct ec_import *import, int *ret_root, struct ec_why *why)
+/*
+ * Mounts the new vault at the staging directory; ret_root is open for reading. Links are made and
+ * read there, and none is followed: see mount/enclosure.h.
+ */
+static int stage(const struct ec_import *import, const struct places *places, int *ret_root,
+		 struct ec_why *why)
 {
-	_cleanup_close_ int source = -1, target = -1;
+	_cleanup_close_ int target = -1;
 	struct ec_mount_request request = {
+		.source_fd = places->enclosure.vault,
 		.options = &import->plan->options,
 		.keys = import->keys,
-		.attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+		.attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+			      MOUNT_ATTR_NOSYMFOLLOW,
 	};
 	struct ec_mounted mounted;
 	char path[PATH_MAX];
 	int r;
 
-	r = ec_pin_directory(import->plan->source, &source, why);
-	if (r == 0)
-		r = ec_pin_check(source, EC_PIN_SOURCE, import->plan->owner, import->plan->source,
-				 why);
-	if (r == 0)
-		r = make_staging(import, path, &target, why);
+	r = make_staging(import, path, &target, why);
 	if (r < 0)
 		return r;
-	request.source_fd = source;
 	request.target_fd = target;
 	request.target_path = path;
 	r = ec_engine_mount(&request, import->engine, &mounted, why);
@@ -280,18 +287,6 @@ void ec_import_clean_up(const char *staging, const char *id)
 		rmdir(path);
 }
 
-/* Nothing may be mixed with what somebody put into the vault before. */
-static int check_vault_empty(int root, struct ec_why *why)
-{
-	struct ec_tree_counts counts = { 0 };
-	int r = ec_tree_count(root, NULL, &counts, why);
-
-	if (r == 0 && counts.files)
-		return ec_why_set(why, -EEXIST, "the vault has %" PRIu64 " files already, of an import that was interrupted perhaps",
-				  counts.files);
-	return r;
-}
-
 /* For work that may take hours: the broker gives a worker up that it hears nothing of. */
 struct pulse {
 	const struct ec_import *import;
@@ -313,21 +308,21 @@ static int beat(void *userdata)
 static int with_vault(const struct ec_import *import, struct places *places,
 		      int (*work)(struct places *places, int root, struct ec_tree_watch *watch,
 				  struct ec_why *why),
-		      const char *doing, bool must_end, struct ec_why *why)
+		      const char *doing, struct ec_why *why)
 {
-	struct pulse pulse = { .import = import, .doing = doing, .must_end = must_end };
+	struct pulse pulse = { .import = import, .doing = doing };
 	struct ec_tree_watch watch = { .tick = beat, .userdata = &pulse };
 	_cleanup_close_ int root = -1;
 	int r, r2;
 
-	r = stage(import, &root, why);
+	r = stage(import, places, &root, why);
 	if (r < 0) {
 		ec_import_clean_up(import->staging, import->id);
 		return r;
 	}
 	r = work(places, root, &watch, why);
 	r2 = unstage(import, &root, why);
-	if (r == 0 && !must_end && cancelled(import))
+	if (r == 0 && cancelled(import))
 		r = -ECANCELED;
 	return r < 0 ? r : r2;
 }
@@ -335,63 +330,133 @@ static int with_vault(const struct ec_import *import, struct places *places,
 static int copy_work(struct places *places, int root, struct ec_tree_watch *watch,
 		     struct ec_why *why)
 {
-	int r = check_vault_empty(root, why);
-
-	if (r < 0)
-		return r;
-	places->copied = true;
-	return ec_tree_copy(places->home, root, watch, why);
+	return ec_tree_copy(places->view, root, watch, why);
 }
 
+struct losses {
+	FILE *list;
+	uint64_t n;
+};
+
+/* Names may hold anything, a line's end among it. */
 static void note_loss(void *userdata, const char *path, const char *what)
 {
-	struct places *places = userdata;
-	const struct ec_import *import = places->import;
-	char text[600];
+	struct losses *losses = userdata;
 
-	if (places->n_losses++ >= LOSSES_MAX || !import->lost)
+	if (losses->n++ >= LOSSES_MAX)
 		return;
-	snprintf(text, sizeof(text), "%.400s could not be copied with its %s", path, what);
-	import->lost(import->userdata, text);
+	for (; *path; path++) {
+		unsigned char c = (unsigned char)*path;
+
+		fprintf(losses->list, c < ' ' || c == 127 || c == '\\' ? "\\%03o" : "%c", c);
+	}
+	fprintf(losses->list, ": %s\n", what);
 }
 
-static void tell_losses(const struct places *places)
+/* A new file, for the owner alone to read; ret_name is what it could be called. */
+static int make_report(const struct places *places, int root, char *ret_name, size_t name_len)
 {
-	const struct ec_import *import = places->import;
-	char text[100];
+	_cleanup_close_ int fd = -1;
+	unsigned int i;
 
-	if (places->n_losses <= LOSSES_MAX || !import->lost)
-		return;
-	snprintf(text, sizeof(text), "... and %" PRIu64 " more", places->n_losses - LOSSES_MAX);
-	import->lost(import->userdata, text);
+	for (i = 1; i < 100 && fd < 0; i++) {
+		snprintf(ret_name, name_len, i > 1 ? REPORT "-%u.txt" : REPORT ".txt", i);
+		fd = openat(root, ret_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd < 0 && errno != EEXIST)
+			return -errno;
+	}
+	if (fd < 0)
+		return -EEXIST;
+	if (fchown(fd, places->placeholder.uid, places->placeholder.gid) < 0)
+		return -errno;
+	return ec_take_fd(&fd);
 }
 
-/* The flags come last: an immutable file is in the way of whoever empties the vault. */
-static int compare_work(struct places *places, int root, struct ec_tree_watch *watch,
-			struct ec_why *why)
+static int fill_report(int fd, const char *list, size_t len)
 {
-	const struct ec_tree_losses losses = { .lost = note_loss, .userdata = places };
-	struct ec_tree_counts counts = { 0 };
+	FILE *file = fdopen(fd, "w");
+
+	if (!file) {
+		close(fd);
+		return -errno;
+	}
+	fputs("When this home was encrypted, these things could not be copied as they were.\n"
+	      "Names are shown with \\OOO for bytes that are no characters.\n\n", file);
+	fwrite(list, 1, len, file);
+	return fclose(file) ? -errno : 0;
+}
+
+/* Into the new home, because the names of a home belong there and not into a journal. */
+static int write_report(const struct places *places, int root, const char *list, size_t len,
+			char *ret_name, size_t name_len)
+{
+	struct timespec times[2];
+	struct stat st;
+	int fd, r;
+
+	if (fstat(places->view, &st) < 0)
+		return -errno;
+	fd = make_report(places, root, ret_name, name_len);
+	r = fd < 0 ? fd : fill_report(fd, list, len);
+	times[0] = st.st_atim;
+	times[1] = st.st_mtim;
+	return futimens(root, times) < 0 && r == 0 ? -errno : r;
+}
+
+static void report_losses(const struct places *places, int root, struct losses *losses,
+			  const char *list, size_t len)
+{
+	const struct ec_import *import = places->import;
+	char text[400], name[40];
+	int r;
+
+	if (losses->n == 0)
+		return;
+	r = write_report(places, root, list, len, name, sizeof(name));
+	if (r < 0)
+		snprintf(text, sizeof(text), "%" PRIu64 " things could not be copied as they were, and the list of them cannot be written: %s",
+			 losses->n, strerror(-r));
+	else
+		snprintf(text, sizeof(text), "%" PRIu64 " things could not be copied as they were: the list is the file %s in the encrypted home",
+			 losses->n, name);
+	if (import->lost)
+		import->lost(import->userdata, text);
+}
+
+/* The flags come last: an immutable file is in the way of whoever changes its directory. */
+static int keep_flags(const struct places *places, int root, uint64_t coarse_times,
+		      struct ec_tree_watch *watch, struct ec_why *why)
+{
+	_cleanup_free_ char *list = NULL;
+	size_t len = 0;
+	struct losses losses = { .list = open_memstream(&list, &len) };
+	const struct ec_tree_losses told = { .lost = note_loss, .userdata = &losses };
 	char text[100];
 	int r;
 
-	r = ec_tree_compare(places->home, root, watch, &counts, why);
-	if (r == 0)
-		r = ec_tree_copy_flags(places->home, root, watch, &losses, why);
-	if (r == 0 && counts.coarse_times) {
-		snprintf(text, sizeof(text), "fractions of a second: %" PRIu64 " modification times",
-			 counts.coarse_times);
-		note_loss(places, "the home", text);
+	if (!losses.list)
+		return -ENOMEM;
+	r = ec_tree_copy_flags(places->view, root, watch, &told, why);
+	if (r == 0 && coarse_times) {
+		snprintf(text, sizeof(text), "%" PRIu64 " modification times, of which the fractions of a second are cut off",
+			 coarse_times);
+		note_loss(&losses, "/", text);
 	}
+	if (losses.n > LOSSES_MAX)
+		fprintf(losses.list, "... and %" PRIu64 " more\n", losses.n - LOSSES_MAX);
+	fclose(losses.list);
 	if (r == 0)
-		tell_losses(places);
+		report_losses(places, root, &losses, list, len);
 	return r;
 }
 
-static int remove_work(struct places *places, int root, struct ec_tree_watch *watch,
-		       struct ec_why *why)
+static int compare_work(struct places *places, int root, struct ec_tree_watch *watch,
+			struct ec_why *why)
 {
-	return ec_tree_remove_contents(root, watch, why);
+	struct ec_tree_counts counts = { 0 };
+	int r = ec_tree_compare(places->view, root, watch, &counts, why);
+
+	return r < 0 ? r : keep_flags(places, root, counts.coarse_times, watch, why);
 }
 
 /* The path that /proc shows for what is open in the home, wherever the home stands by now. */
@@ -470,7 +535,8 @@ static int explain_difference(const struct places *places, struct ec_tree_watch 
 {
 	struct ec_why quiet = EC_WHY_NULL;
 
-	if ((r == -EUCLEAN || r == -EIO) && check_quiet(places, watch, &quiet) == -EBUSY)
+	if (r != -ECANCELED && r != -ENOSPC && r != -EDQUOT &&
+	    check_quiet(places, watch, &quiet) == -EBUSY)
 		return ec_why_set(why, -EBUSY, "%s", quiet.text);
 	return ec_why_set(why, r, "%s", ec_why_text(said, r));
 }
@@ -484,11 +550,10 @@ static int copy_and_compare(const struct ec_import *import, struct places *place
 
 	snprintf(doing, sizeof(doing), "copying %" PRIu64 " files, %" PRIu64 " MiB", counts->files,
 		 counts->bytes >> 20);
-	r = with_vault(import, places, copy_work, doing, false, why);
+	r = with_vault(import, places, copy_work, doing, why);
 	if (r < 0)
 		return r;
-	return with_vault(import, places, compare_work, "comparing the copy with the files", false,
-			  why);
+	return with_vault(import, places, compare_work, "comparing the copy with the files", why);
 }
 
 static int import_files(const struct ec_import *import, struct places *places,
@@ -516,7 +581,9 @@ static int import_files(const struct ec_import *import, struct places *places,
 	if (r < 0)
 		return explain_difference(places, &watch, r, &said, why);
 	r = check_no_mounts(import, places, why);
-	return r < 0 ? r : check_quiet(places, &watch, why);
+	if (r == 0)
+		r = check_quiet(places, &watch, why);
+	return r < 0 ? r : ec_enclosure_publish(&places->enclosure, why);
 }
 
 /*
@@ -561,17 +628,62 @@ static int swap_back(struct places *places, struct ec_why *why)
 /* Back to where all began. Not if the old home cannot be put back: then the vault is the home. */
 static void undo(const struct ec_import *import, struct places *places, struct ec_why *why)
 {
+	struct pulse pulse = { .import = import, .doing = "removing the copy", .must_end = true };
+	struct ec_tree_watch watch = { .tick = beat, .userdata = &pulse };
+
 	if (places->swapped && swap_back(places, why) < 0)
 		return;
 	ec_placeholder_discard(&places->placeholder);
-	if (places->copied)
-		with_vault(import, places, remove_work, "emptying the vault again", true, NULL);
+	if (ec_enclosure_withdraw(&places->enclosure, NULL) == 0)
+		ec_enclosure_discard(&places->enclosure, &watch, NULL);
+}
+
+/* HOMEBASE/.ecryptfs */
+static int open_base_parent(const struct ec_plan *plan, int *ret_fd, struct ec_why *why)
+{
+	char base[PATH_MAX];
+
+	snprintf(base, sizeof(base), "%s", plan->source);
+	*strrchr(base, '/') = 0;
+	if (!base[0])
+		return ec_why_set(why, -EINVAL, "%s has no directory of vaults above it", plan->source);
+	return open_parent(base, 0, ret_fd, why);
+}
+
+void ec_import_forget(const struct ec_plan *plan, const char *id)
+{
+	_cleanup_close_ int parent = -1;
+
+	if (open_base_parent(plan, &parent, NULL) == 0)
+		ec_enclosure_forget(parent, id);
+}
+
+static int make_enclosure(const struct ec_import *import, struct places *places,
+			  struct ec_why *why)
+{
+	struct pulse pulse = { .import = import, .doing = "removing what an earlier attempt left" };
+	struct ec_tree_watch watch = { .tick = beat, .userdata = &pulse };
+	_cleanup_close_ int source = -1, parent = -1;
+	int r;
+
+	r = ec_pin_directory(import->plan->source, &source, why);
+	if (r == 0)
+		r = ec_pin_check(source, EC_PIN_SOURCE, import->plan->owner, import->plan->source,
+				 why);
+	if (r < 0)
+		return r;
+	r = open_base_parent(import->plan, &parent, why);
+	if (r < 0)
+		return r;
+	return ec_enclosure_make(&places->enclosure, ec_take_fd(&parent), places->base, import->id,
+				 import->plan->owner, &watch, why);
 }
 
 int ec_import_run(const struct ec_import *import, struct ec_why *why)
 {
 	_cleanup_(places_done) struct places places = {
-		.base = -1, .home_parent = -1, .home = -1, .import = import,
+		.base = -1, .home_parent = -1, .home = -1, .view_mount = -1, .view = -1,
+		.enclosure = EC_ENCLOSURE_NULL, .import = import,
 	};
 	int r;
 
@@ -582,7 +694,8 @@ int ec_import_run(const struct ec_import *import, struct ec_why *why)
 		r = ec_placeholder_prepare(&places.placeholder, why);
 	if (r < 0)
 		return r;
-	if (places.home >= 0)
+	r = make_enclosure(import, &places, why);
+	if (r == 0 && places.home >= 0)
 		r = import_files(import, &places, why);
 	if (r == 0) {
 		tell(import, "putting the closed home in place");
@@ -597,5 +710,7 @@ int ec_import_run(const struct ec_import *import, struct ec_why *why)
 	if (places.home >= 0)
 		/* Fails, rightly, unless the old home was empty. */
 		ec_placeholder_drop_empty(&places.placeholder);
+	/* The vault of the store, with the first names of the documents. */
+	ec_enclosure_discard(&places.enclosure, NULL, NULL);
 	return 0;
 }

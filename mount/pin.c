@@ -14,9 +14,13 @@
 #include <linux/openat2.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+
+#define NOSYMFOLLOW_FLAG 0x2000u	/* ST_NOSYMFOLLOW of include/linux/statfs.h */
 
 struct fs_row {
 	unsigned long f_type;	/* statfs(2) */
@@ -154,6 +158,14 @@ void ec_pin_path(char ret[static EC_PIN_PATH_LEN], int fd)
 	snprintf(ret, EC_PIN_PATH_LEN, "/proc/self/fd/%d", fd);
 }
 
+bool ec_pin_names(int dir, const char *name, ino_t ino)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+	       st.st_ino == ino;
+}
+
 int ec_pin_reopen(int fd, int *ret_fd)
 {
 	int r = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -161,6 +173,45 @@ int ec_pin_reopen(int fd, int *ret_fd)
 	if (r < 0)
 		return -errno;
 	*ret_fd = r;
+	return 0;
+}
+
+int ec_pin_view(int fd, int *ret_mount, int *ret_fd, struct ec_why *why)
+{
+	struct mount_attr attr = {
+		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+			    MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW | MOUNT_ATTR_NOATIME,
+		.attr_clr = MOUNT_ATTR__ATIME,
+	};
+	_cleanup_close_ int view = open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+					     AT_EMPTY_PATH);
+	int r = 0;
+
+	if (view < 0 || mount_setattr(view, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		r = -errno;
+	if (r == 0)
+		r = ec_pin_reopen(view, ret_fd);
+	if (r < 0)
+		return ec_why_set(why, r, "no mount of it can be made for the copy: %s",
+				  strerror(-r));
+	*ret_mount = ec_take_fd(&view);
+	return 0;
+}
+
+int ec_pin_attributes(int source, int target, uint64_t *ret)
+{
+	uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+	struct statvfs from, over;
+
+	if (fstatvfs(source, &from) < 0 || fstatvfs(target, &over) < 0)
+		return -errno;
+	if ((from.f_flag | over.f_flag) & ST_NOEXEC)
+		attributes |= MOUNT_ATTR_NOEXEC;
+	if ((from.f_flag | over.f_flag) & NOSYMFOLLOW_FLAG)
+		attributes |= MOUNT_ATTR_NOSYMFOLLOW;
+	if (from.f_flag & ST_RDONLY)
+		attributes |= MOUNT_ATTR_RDONLY;
+	*ret = attributes;
 	return 0;
 }
 

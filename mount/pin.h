@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum ec_pin_role {
@@ -40,8 +41,26 @@ bool ec_pin_path_is_stable(const char *path);
 #define EC_PIN_PATH_LEN 32u
 void ec_pin_path(char ret[static EC_PIN_PATH_LEN], int fd);
 
+/* Is name, in dir, that directory? ino is of dir's filesystem. */
+bool ec_pin_names(int dir, const char *name, ino_t ino);
+
 /* Opens a pinned directory for reading (and for fsync). */
 int ec_pin_reopen(int fd, int *ret_fd);
+
+/*
+ * The same directory once more, open for reading through a mount that stands nowhere and that
+ * nobody else has: read-only, without times of access, devices, programs, symbolic links that lead
+ * anywhere, or what is mounted in it. What goes wrong by path in there stays in there. ret_mount
+ * has to live as long as ret_fd. 0, errno.
+ */
+int ec_pin_view(int fd, int *ret_mount, int *ret_fd, struct ec_why *why);
+
+/*
+ * MOUNT_ATTR_* of a mount of source over target that is made for a user: nosuid and nodev in any
+ * case, and what the administrator forbids on the filesystem of either: programs to be run
+ * (noexec), symbolic links to be followed; or on that of source, writing. 0, errno.
+ */
+int ec_pin_attributes(int source, int target, uint64_t *ret);
 
 /* A listing of a directory from its start, for closedir(); fd stays the caller's. 0 or -errno. */
 int ec_pin_list(int fd, DIR **ret);

@@ -149,14 +149,6 @@ static int sync_both(const struct ec_placeholder *ph)
 	return fsync(ph->base_fd) < 0 || fsync(ph->home_parent_fd) < 0 ? -errno : 0;
 }
 
-static bool is_directory(int dir, const char *name, ino_t ino)
-{
-	struct stat st;
-
-	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
-	       st.st_ino == ino;
-}
-
 static int exchange(const struct ec_placeholder *ph)
 {
 	return renameat2(ph->base_fd, KEPT, ph->home_parent_fd, ph->home_name,
@@ -167,15 +159,15 @@ int ec_placeholder_swap(const struct ec_placeholder *ph, ino_t old_home, struct 
 {
 	int r;
 
-	if (!is_directory(ph->home_parent_fd, ph->home_name, old_home) ||
-	    !is_directory(ph->base_fd, KEPT, ph->ino))
+	if (!ec_pin_names(ph->home_parent_fd, ph->home_name, old_home) ||
+	    !ec_pin_names(ph->base_fd, KEPT, ph->ino))
 		return ec_why_set(why, -ESTALE, "%s was replaced by something else meanwhile",
 				  ph->home_name);
 	r = exchange(ph);
 	if (r < 0)
 		return ec_why_set(why, r, "%s cannot be exchanged: %s", ph->home_name, strerror(-r));
 	/* USER may have been quicker with the name in the base directory. */
-	r = is_directory(ph->home_parent_fd, ph->home_name, ph->ino) ? sync_both(ph) : -ESTALE;
+	r = ec_pin_names(ph->home_parent_fd, ph->home_name, ph->ino) ? sync_both(ph) : -ESTALE;
 	if (r < 0) {
 		exchange(ph);
 		return ec_why_set(why, r, "%s was exchanged and back again: %s", ph->home_name,
@@ -188,8 +180,8 @@ int ec_placeholder_swap_back(const struct ec_placeholder *ph, ino_t old_home, st
 {
 	int r = -ESTALE;
 
-	if (is_directory(ph->home_parent_fd, ph->home_name, ph->ino) &&
-	    is_directory(ph->base_fd, KEPT, old_home))
+	if (ec_pin_names(ph->home_parent_fd, ph->home_name, ph->ino) &&
+	    ec_pin_names(ph->base_fd, KEPT, old_home))
 		r = exchange(ph);
 	if (r == 0)
 		r = sync_both(ph);
@@ -203,7 +195,7 @@ int ec_placeholder_move(const struct ec_placeholder *ph, struct ec_why *why)
 	if (renameat2(ph->base_fd, KEPT, ph->home_parent_fd, ph->home_name, RENAME_NOREPLACE) < 0)
 		return ec_why_set(why, -errno, "%s cannot be made: %s", ph->home_name,
 				  strerror(errno));
-	if (!is_directory(ph->home_parent_fd, ph->home_name, ph->ino)) {
+	if (!ec_pin_names(ph->home_parent_fd, ph->home_name, ph->ino)) {
 		renameat2(ph->home_parent_fd, ph->home_name, ph->base_fd, KEPT, RENAME_NOREPLACE);
 		return ec_why_set(why, -ESTALE, "%s was replaced by something else meanwhile", KEPT);
 	}
@@ -212,7 +204,7 @@ int ec_placeholder_move(const struct ec_placeholder *ph, struct ec_why *why)
 
 int ec_placeholder_move_back(const struct ec_placeholder *ph, struct ec_why *why)
 {
-	if (!is_directory(ph->home_parent_fd, ph->home_name, ph->ino))
+	if (!ec_pin_names(ph->home_parent_fd, ph->home_name, ph->ino))
 		return ec_why_set(why, -ESTALE, "%s was replaced by something else meanwhile",
 				  ph->home_name);
 	if (renameat2(ph->home_parent_fd, ph->home_name, ph->base_fd, KEPT, RENAME_NOREPLACE) < 0)

@@ -226,17 +226,29 @@ static int compare_xattrs(struct comparison *cmp, int dir_a, int dir_b, const ch
 	return compare_xattr_values(cmp, path_a, path_b, &names_a);
 }
 
+/*
+ * The name may have changed its meaning since it was looked at, and a FIFO would be waited at for
+ * ever. The copy has the access times of the files, and comparing is no use of either.
+ */
+static int open_regular(int dir, const char *name)
+{
+	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME |
+					O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISREG(st.st_mode) ? ec_take_fd(&fd) : -ESTALE;
+}
+
 static int compare_content(struct comparison *cmp, int dir_a, int dir_b, const char *name)
 {
-	/* The copy has the access times of the files, and comparing is no use of either. */
-	const int flags = O_RDONLY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC;
-	_cleanup_close_ int a = openat(dir_a, name, flags);
-	_cleanup_close_ int b = openat(dir_b, name, flags);
+	_cleanup_close_ int a = open_regular(dir_a, name), b = open_regular(dir_b, name);
 	ssize_t n_a, n_b;
 	int r;
 
 	if (a < 0 || b < 0)
-		return failed(cmp, -errno);
+		return failed(cmp, a < 0 ? a : b);
 	do {
 		n_a = ec_read_full(a, cmp->buf_a, CHUNK_LEN);
 		n_b = ec_read_full(b, cmp->buf_b, CHUNK_LEN);

@@ -121,7 +121,6 @@ static int mount_plan(const char *id, const struct ec_plan *plan, const struct e
 		.target_path = plan->target,
 		.options = &plan->options,
 		.keys = keys,
-		.attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
 	};
 	int r;
 
@@ -138,6 +137,9 @@ static int mount_plan(const char *id, const struct ec_plan *plan, const struct e
 		return r;
 	request.source_fd = source;
 	request.target_fd = target;
+	r = ec_pin_attributes(source, target, &request.attributes);
+	if (r < 0)
+		return ec_why_set(why, r, "%s: %s", plan->target, strerror(-r));
 	/* Where only root can change the path, the mount table may show it. */
 	if (ec_pin_path_is_stable(plan->source))
 		request.source_path = plan->source;
@@ -277,6 +279,8 @@ static int start(const char *id, struct ec_broker *broker, struct ec_mounted *re
 	ec_import_clean_up(EC_IMPORT_STAGING, id);
 	if (plan.import)
 		return import_home(id, &plan, &keys, broker, ret, why);
+	if (ec_plan_is_own_home(id, &plan))
+		ec_import_forget(&plan, id);
 	return open_vault(id, &plan, &keys, ret, why);
 }
 

@@ -4,6 +4,8 @@
 #include "tests/unit/mount/support.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <sys/mount.h>
 
 /* "%s" in path: the scratch directory. */
 static int pin(void **state, const char *format, struct ec_why *why)
@@ -169,6 +171,72 @@ static void test_closed_home(void **state)
 	assert_false(is_closed("mkdir home/README.txt.d"));
 }
 
+/* A tmpfs of its own at strict/, with those options. */
+static uint64_t attributes(const char *options, bool source, bool target)
+{
+	char command[200];
+	uint64_t ret = 0;
+	int from, over;
+
+	snprintf(command, sizeof(command), "mkdir -p plain strict && mount -t tmpfs -o %s tmpfs strict",
+		 options);
+	sh(command);
+	from = open(source ? "strict" : "plain", O_PATH | O_CLOEXEC);
+	over = open(target ? "strict" : "plain", O_PATH | O_CLOEXEC);
+	assert_int_equal(ec_pin_attributes(from, over, &ret), 0);
+	close(from);
+	close(over);
+	sh("umount strict");
+	return ret;
+}
+
+static void test_attributes(void **state)
+{
+	const uint64_t least = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+
+	assert_int_equal(attributes("rw", true, true), least);
+	assert_int_equal(attributes("noexec", true, true), least | MOUNT_ATTR_NOEXEC);
+	assert_int_equal(attributes("noexec", true, false), least | MOUNT_ATTR_NOEXEC);
+	assert_int_equal(attributes("noexec", false, true), least | MOUNT_ATTR_NOEXEC);
+	assert_int_equal(attributes("nosymfollow", true, false), least | MOUNT_ATTR_NOSYMFOLLOW);
+	assert_int_equal(attributes("nosymfollow", false, true), least | MOUNT_ATTR_NOSYMFOLLOW);
+	assert_int_equal(attributes("ro", true, false), least | MOUNT_ATTR_RDONLY);
+	/* A mount point need not be writable for what is mounted there to be. */
+	assert_int_equal(attributes("ro", false, true), least);
+}
+
+/* Through a view nothing is written, no link leads anywhere, and what is mounted inside is not
+ * there; the directory itself is as it was. */
+static void test_view(void **state)
+{
+	struct ec_why why = EC_WHY_NULL;
+	int fd, mount_fd, view, file;
+
+	sh("mkdir -p viewed/sub/inside && echo text > viewed/sub/file && ln -s sub viewed/link && "
+	   "ln -s file viewed/sub/soft && mknod -m 666 viewed/null c 1 3 && "
+	   "mount -t tmpfs tmpfs viewed/sub/inside && touch viewed/sub/inside/x");
+	fd = open("viewed", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (ec_pin_view(fd, &mount_fd, &view, &why) < 0)
+		fail_msg("%s", why.text);
+	file = openat(view, "sub/file", O_RDONLY | O_CLOEXEC);
+	assert_true(file >= 0);
+	close(file);
+	assert_int_equal(openat(view, "link/file", O_RDONLY), -1);
+	assert_int_equal(errno, ELOOP);
+	assert_int_equal(openat(view, "sub/soft", O_RDONLY), -1);
+	assert_int_equal(errno, ELOOP);
+	assert_int_equal(openat(view, "null", O_RDONLY), -1);
+	assert_int_equal(errno, EACCES);
+	assert_int_equal(openat(view, "sub/file", O_WRONLY), -1);
+	assert_int_equal(errno, EROFS);
+	assert_int_equal(faccessat(view, "sub/inside/x", F_OK, 0), -1);
+	sh("echo more >> viewed/link/file && cat viewed/sub/soft > /dev/null");
+	close(view);
+	close(mount_fd);
+	close(fd);
+	sh("umount viewed/sub/inside");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +246,8 @@ int main(void)
 		cmocka_unit_test(test_held),
 		cmocka_unit_test(test_stable),
 		cmocka_unit_test(test_closed_home),
+		cmocka_unit_test(test_attributes),
+		cmocka_unit_test(test_view),
 	};
 
 	NEED_ROOT();
