@@ -2,14 +2,17 @@
 /*
  * mount-ecfs: mounts ecfs or the in-tree ecryptfs for tests, with keys made from passphrases.
  *
- *   mount-ecfs -a [-S SALT] -k FILE [-n FILE]	adds the keys to the session keyring, prints signatures
- *   mount-ecfs [-t TYPE] [-r] [-k FILE] [-n FILE] [-o OPTIONS] SOURCE TARGET
- *						-k, -n: given with the mount (fsconfig), not by keyring
- *						-K FILE: its bytes as they are, as the key parameter
+ *   mount-ecfs -a [-S SALT] KEYS		adds the keys to the session keyring, prints signatures
+ *   mount-ecfs -w FILE [-S SALT] KEYS		writes the keys to FILE, for -B
+ *   mount-ecfs [-t TYPE] [-r] [KEYS] [-K FILE] [-o OPTIONS] SOURCE TARGET
+ *						KEYS are given with the mount (fsconfig), not by keyring;
+ *						-K: the bytes of FILE as they are, as a key parameter
  *
- * FILE holds a passphrase without newline: -k takes the salt of content keys, -n that of the
- * names of encrypted homes; -S gives -k another, 16 hex digits. OPTIONS go to the filesystem as they are. A mount that fails prints
- * the name of its errno and what the kernel says about it; status is 1 then.
+ * KEYS are -k FILE, -n FILE and -B FILE, any number. FILE holds a passphrase without newline: -k
+ * takes the salt of content keys, -n that of the names of encrypted homes; -S, before -k, gives it
+ * another, 16 hex digits. -B takes keys that -w wrote, because making one takes a second. OPTIONS go
+ * to the filesystem as they are. A mount that fails prints the name of its errno and what the kernel
+ * says about it; status is 1 then.
  */
 #include "format/ecfmt.h"
 #include "kmod/uapi/ecfs.h"
@@ -32,6 +35,7 @@ struct request {
 	const char *type;
 	const char *options;
 	bool add_only, read_only;
+	const char *write_to;	/* of -w */
 	struct ecfs_mount_key keys[N_KEYS_MAX];
 	size_t n_keys;
 	uint8_t raw[256];	/* of -K */
@@ -64,6 +68,27 @@ static void read_key(struct request *req, const char *path, const uint8_t *salt)
 	memcpy(key->salt, salt, sizeof(key->salt));
 	memcpy(key->key, secret.data, sizeof(key->key));
 	req->n_keys++;
+}
+
+static void read_made(struct request *req, const char *path)
+{
+	size_t room = (N_KEYS_MAX - req->n_keys) * sizeof(req->keys[0]);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, &req->keys[req->n_keys], room);
+
+	if (n <= 0 || n % sizeof(req->keys[0]))
+		fail(path);
+	req->n_keys += n / sizeof(req->keys[0]);
+	close(fd);
+}
+
+static void write_made(const struct request *req)
+{
+	ssize_t len = req->n_keys * sizeof(req->keys[0]);
+	int fd = open(req->write_to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd < 0 || write(fd, req->keys, len) != len || close(fd))
+		fail(req->write_to);
 }
 
 static void read_raw(struct request *req, const char *path)
@@ -162,7 +187,7 @@ int main(int argc, char **argv)
 	int opt;
 
 	memcpy(salt, ec_s2k_salt_content, sizeof(salt));
-	while ((opt = getopt(argc, argv, "arS:k:n:K:t:o:")) != -1) {
+	while ((opt = getopt(argc, argv, "arS:k:n:B:K:w:t:o:")) != -1) {
 		switch (opt) {
 		case 'S':
 			if (ecfmt_sig_from_hex(salt, optarg, strlen(optarg)) < 0)
@@ -172,17 +197,21 @@ int main(int argc, char **argv)
 		case 'r': req.read_only = true; break;
 		case 'k': read_key(&req, optarg, salt); break;
 		case 'n': read_key(&req, optarg, ec_s2k_salt_names); break;
+		case 'B': read_made(&req, optarg); break;
+		case 'w': req.write_to = optarg; break;
 		case 'K': read_raw(&req, optarg); break;
 		case 't': req.type = optarg; break;
 		case 'o': req.options = optarg; break;
 		default: return 2;
 		}
 	}
-	if (argc - optind != (req.add_only ? 0 : 2)) {
-		fprintf(stderr, "usage: mount-ecfs [-a] [-r] [-t TYPE] [-k FILE] [-n FILE] [-o OPTIONS] SOURCE TARGET\n");
+	if (argc - optind != (req.add_only || req.write_to ? 0 : 2)) {
+		fprintf(stderr, "usage: mount-ecfs [-a] [-w FILE] [-r] [-t TYPE] [-k FILE] [-n FILE] [-B FILE] [-K FILE] [-o OPTIONS] SOURCE TARGET\n");
 		return 2;
 	}
-	if (req.add_only)
+	if (req.write_to)
+		write_made(&req);
+	else if (req.add_only)
 		add_keys(&req);
 	else
 		do_mount(&req, argv[optind], argv[optind + 1]);

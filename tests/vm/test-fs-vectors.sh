@@ -4,22 +4,17 @@
 # The format, both ways. Every tree of the vectors is read byte for byte, with keys given at mount
 # and with keys found in the keyring, read-write and read-only, and reading changes nothing below,
 # not even an access time. What one module writes the other reads; names made by one are found by
-# the other; and a tree that both work on in turn, 1000 random operations, ends as a plain one. On
-# the old kernel, every tree is read, and one set of each kind exchanged.
-# Arguments: the filesystem (ecfs), option sets (all).
+# the other; and a tree that both work on in turn, 1000 random operations, ends as a plain one (on
+# the old kernel two of the six sets). Keys of the type "encrypted" work for both, too, and
+# ecryptfs_mount_auth_tok_only keeps other keys of the keyring out.
+# Arguments: the filesystem (ecfs), parts (read exchange turn keyring), option sets (all).
 . "$GUEST/guest.sh"
 . "$GUEST/fs.sh"
 shift $(($# > 0))
+parts=${1:-read exchange turn keyring}
+shift $(($# > 0))
+sets=$*
 compare() { python3 "$GUEST/fs-compare.py" "$@"; }
-
-# The names key of a home has another salt, and its passphrase is behind the login's.
-home_case() {
-	printf %s 00112233445566778899aabbccddeeff >"$keys/content"
-	_content=$("$bin/mount-ecfs" -a -k "$keys/content")
-	_names=$("$bin/mount-ecfs" -a -n "$keys/content")
-	case_key_arguments="-k $keys/content -n $keys/content"
-	case_options=ecryptfs_cipher=aes,ecryptfs_key_bytes=16,ecryptfs_sig=$_content,ecryptfs_fnek_sig=$_names
-}
 
 same_as_manifest() {
 	case $1 in
@@ -68,7 +63,7 @@ put_in_place() {
 
 read_vectors() {
 	for set in ${sets:-$all_cases home-alice}; do
-		if [ "$set" = home-alice ]; then home_case; else fs_case "$set"; fi
+		if [ "$set" = home-alice ]; then fs_home_case; else fs_case "$set"; fi
 		put_in_place "$set"
 		before=$(tree_hash "$lower_dir")
 		for type in "$@"; do
@@ -124,7 +119,78 @@ in_turn() {
 	echo "$((_round * 100)) operations, $(find /plain/turn | wc -l) entries at the end"
 }
 
-sets=$*
+# --- keys that only the kernel knows
+
+# Random bytes under a random signature, sealed with the user key "kek". Prints the signature.
+encrypted_key() {
+	keyctl add user kek "key that seals keys" @s >/dev/null || return 1
+	_sig=$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')
+	keyctl add encrypted "$_sig" "new ecryptfs user:kek 64" @s >/dev/null || return 1
+	echo "$_sig"
+}
+
+# One for content and another for names; a key of type "user" has nothing to do with it.
+encrypted_keys() {
+	_content=$(encrypted_key) && _names=$(encrypted_key) || return 1
+	case_options=ecryptfs_cipher=aes,ecryptfs_key_bytes=32,ecryptfs_sig=$_content,ecryptfs_fnek_sig=$_names
+	for _sig in "$_content" "$_names"; do
+		keyctl search @s encrypted "$_sig" && ! keyctl search @s user "$_sig" || return 1
+	done
+}
+
+# Without its key, the same tree does not mount.
+encrypted_key_gone() {
+	keyctl unlink "%encrypted:$_content" @s || return 1
+	if fs_mount ecfs-keyring /lower/made /upper 2>/run/err; then
+		umount /upper
+		return 1
+	fi
+	cat /run/err
+	grep -q ENOKEY /run/err
+}
+
+# --- keys of the mount only
+
+# opens MORE_OPTIONS: what becomes of a file whose key the mount does not name
+opens() {
+	_options=$case_options
+	case_options=$case_options$1
+	fs_mount ecfs-keyring /lower/two /upper || return 1
+	case_options=$_options
+	cat /upper/mine >/dev/null || { echo "its own file does not open"; umount /upper; return 1; }
+	if _have=$(cat /upper/other 2>/run/err); then
+		[ "$_have" = "of another key" ] && _verdict=opens || _verdict=noise
+	elif grep -q 'Required key not available' /run/err; then
+		_verdict=ENOKEY
+	else
+		_verdict=$(cat /run/err)
+	fi
+	umount /upper
+	echo "${1:-without the option}: $_verdict"
+	[ "$_verdict" = "$2" ]
+}
+
+part_keyring() {
+	check "encrypted keys: one for content, one for names" encrypted_keys || return
+	for _pair in "ecfs-keyring ecfs-keyring" "ecfs-keyring ecryptfs" "ecryptfs ecfs-keyring"; do
+		check "encrypted keys: written by ${_pair% *}, read by ${_pair#* }" \
+			write_and_read "${_pair% *}" "${_pair#* }" encrypted && said
+	done
+	check "encrypted keys: ENOKEY without the key" encrypted_key_gone
+
+	rm -rf /lower/two
+	mkdir /lower/two
+	fs_case des3
+	check "another key's file" fs_mount ecfs-keyring /lower/two /upper && echo "of another key" >/upper/other && umount /upper
+	_other=$case_sig
+	case_options=ecryptfs_cipher=aes,ecryptfs_key_bytes=16,ecryptfs_sig=$(fs_key "another passphrase" "$keys/content")
+	check "a file of its own" fs_mount ecfs-keyring /lower/two /upper && echo mine >/upper/mine && umount /upper
+	check "another key in the keyring opens its file" opens "" opens && said
+	check "ecryptfs_mount_auth_tok_only: it does not" opens ,ecryptfs_mount_auth_tok_only ENOKEY && said
+	keyctl unlink "%user:$_other" @s
+	check "no key in the keyring: it does not either" opens "" ENOKEY && said
+}
+
 fs_init || exit 1
 mount -o remount,strictatime /lower
 mount -t tmpfs tmpfs /plain
@@ -138,11 +204,11 @@ if [ "$engine" = ecryptfs ]; then
 	finish
 fi
 
-check "ecfs is in this kernel" fs_ready ecfs || finish
-read_vectors ecfs ecfs-keyring
-exchanged="$all_cases $more_cases" taken_in_turn="aes128 aes256-names aes128-xattr des3"
-[ "$KERNEL" = 6.12 ] || exchanged="aes256-names aes128-xattr" taken_in_turn=aes256-names
-if fs_ready ecryptfs; then
+part_read() {
+	read_vectors ecfs ecfs-keyring
+}
+
+part_exchange() {
 	for set in ${sets:-$exchanged}; do
 		[ "$set" != home-alice ] || continue
 		fs_case "$set"
@@ -151,13 +217,22 @@ if fs_ready ecryptfs; then
 		check "$set: written by the in-tree module, read by ecfs" \
 			write_and_read ecryptfs ecfs "$set" && said
 	done
+}
+
+part_turn() {
 	for set in ${sets:-$taken_in_turn}; do
 		[ "$set" != home-alice ] || continue
 		fs_case "$set"
 		check "$set: both in turn, as a plain tree" in_turn "$set" && said
 	done
-else
-	skip "exchange with the in-tree module" "this kernel has no ecryptfs"
-fi
+}
+
+check "ecfs is in this kernel" fs_ready ecfs || finish
+check "the in-tree module to compare with is in this kernel" fs_ready ecryptfs || finish
+exchanged="$all_cases $more_cases" taken_in_turn=$all_cases
+[ "$KERNEL" = 6.12 ] || exchanged=$all_cases taken_in_turn="aes256-names aes128-xattr"
+for part in $parts; do
+	part_"$part"
+done
 check "no kernel warning" sh -c '! dmesg | grep -E "WARNING|BUG|Oops"'
 finish

@@ -4,7 +4,11 @@
 # of ecfs or, to compare with, of the in-tree ecryptfs.
 #
 #	fs_init [MKFS_ARGUMENT...]	ext4 on /dev/vdb, at /lower; vectors at /vectors; no noise
-#	fs_case NAME		sets options, content key file and names key file of an option set
+#	fs_case NAME		sets options ($case_options) and keys ($case_key_arguments) of an option set;
+#				the keys are in the session keyring, too
+#	fs_home_case		the same for the vectors' home-alice
+#	fs_key PASSPHRASE FILE [-n]	a key for mount-ecfs -B in FILE, and in the session keyring; prints
+#				its signature. -n: with the salt of the names of encrypted homes
 #	fs_mount TYPE LOWER UPPER [MOUNT_ECFS_ARGUMENT...]	with the set of fs_case
 #	fs_umount UPPER
 #	fs_ready TYPE		true if the kernel has that filesystem
@@ -15,14 +19,14 @@
 # or ecryptfs.
 
 bin=${BIN:-/share}
-keys=/run/fs-test-keys
+keys=/run/fs-test-keys made_keys=/run/fs-made-keys
 engine=${1:-ecfs}
 # The vectors' sets first, then a cipher of each kind that they lack.
 all_cases="aes128 aes128-names-fn16 aes128-xattr aes192-names2 aes256-names des3"
 more_cases="blowfish32-names cast5 twofish32-xattr cast6"
 
 fs_init() {
-	mkdir -p /lower /upper /plain "$keys" /vectors
+	mkdir -p /lower /upper /plain "$keys" "$made_keys" /vectors
 	! mountpoint -q /lower || umount /lower || return 1
 	mkfs.ext4 -q -F "$@" /dev/vdb || return 1
 	mount -o noatime /dev/vdb /lower || return 1
@@ -30,6 +34,16 @@ fs_init() {
 	keyctl link @u @s >/dev/null 2>&1
 	dmesg -n 1
 	fs_log >/dev/null
+}
+
+# Making a key takes a second, so each is made once and kept.
+fs_key() {
+	_kept=$made_keys/$(printf %s "$1" | cksum | tr ' ' -)${3-}
+	if [ ! -s "$_kept" ]; then
+		printf %s "$1" >"$2.passphrase"
+		"$bin/mount-ecfs" -w "$2.new" "${3:--k}" "$2.passphrase" && mv "$2.new" "$_kept" || return 1
+	fi
+	cp "$_kept" "$2" && "$bin/mount-ecfs" -a -B "$2"
 }
 
 # case.json of the vectors, or a row of our own
@@ -55,20 +69,26 @@ fs_case() {
 		)" || return 1
 		;;
 	esac
-	printf %s "$case_passphrase" >"$keys/content"
-	_sigs=$("$bin/mount-ecfs" -a -k "$keys/content") || return 1
-	case_options=$case_options,ecryptfs_sig=$_sigs
-	case_key_arguments="-k $keys/content"
+	case_sig=$(fs_key "$case_passphrase" "$keys/content") || return 1
+	case_options=$case_options,ecryptfs_sig=$case_sig
+	case_key_arguments="-B $keys/content"
 	link_max=4095 name_max=255
 	if [ -n "$case_names" ]; then
-		printf %s "$case_names" >"$keys/names"
-		_sigs=$("$bin/mount-ecfs" -a -k "$keys/names") || return 1
-		case_options=$case_options,ecryptfs_fnek_sig=$_sigs
+		_sig=$(fs_key "$case_names" "$keys/names") || return 1
+		case_options=$case_options,ecryptfs_fnek_sig=$_sig
 		[ "$case_names" = "$case_passphrase" ] ||
-			case_key_arguments="$case_key_arguments -k $keys/names"
+			case_key_arguments="$case_key_arguments -B $keys/names"
 		link_max=3007 name_max=143
 	fi
 	case $1 in *xattr*) name_max=255 ;; esac
+}
+
+# The names key of a home has another salt, and its passphrase is behind the login's.
+fs_home_case() {
+	_content=$(fs_key 00112233445566778899aabbccddeeff "$keys/content") || return 1
+	_names=$(fs_key 00112233445566778899aabbccddeeff "$keys/names" -n) || return 1
+	case_key_arguments="-B $keys/content -B $keys/names"
+	case_options=ecryptfs_cipher=aes,ecryptfs_key_bytes=16,ecryptfs_sig=$_content,ecryptfs_fnek_sig=$_names
 }
 
 fs_mount() {
