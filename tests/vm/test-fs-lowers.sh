@@ -7,7 +7,7 @@
 . "$GUEST/guest.sh"
 . "$GUEST/fs.sh"
 shift $(($# > 0))
-kinds=${*:-xfs btrfs tmpfs overlay ext4-1k}
+kinds=${*:-xfs btrfs tmpfs overlay ext4-1k fuse}
 ops=${OPS:-6000}
 seed=${SEED:-20261121}
 
@@ -51,11 +51,31 @@ over() {
 	fs_umount /upper && return $_status
 }
 
+# What the last mount wrote, the next one finds.
+over_fuse() {
+	rm -rf /run/plain
+	make_lower ext4-1k && mkdir -p /lower/served /lower/behind /run/plain && modprobe fuse
+	python3 "$GUEST/fs-fuse.py" /lower/behind /lower/served && mkdir /lower/served/cipher || return 1
+	for _round in 0 1 2; do
+		fs_mount "$engine" /lower/served/cipher /upper || return 1
+		python3 "$GUEST/fs-compare.py" turn fuse $((_round * 100)) 100 /upper /run/plain
+		_status=$?
+		umount /upper || return 1
+		echo 3 >/proc/sys/vm/drop_caches
+		[ $_status -eq 0 ] || break
+	done
+	umount /lower/served && return $_status
+}
+
 fs_ready "$engine" || { check "$engine is in this kernel" false; finish; }
 fs_init || exit 1
 for kind in $kinds; do
 	fs_case aes256-names
-	check "over $kind: $ops operations, seed $seed" over "$kind" && said
+	if [ "$kind" = fuse ]; then
+		check "over fuse: 300 operations" over_fuse && said
+	else
+		check "over $kind: $ops operations, seed $seed" over "$kind" && said
+	fi
 	umount /upper 2>/dev/null
 done
 check "no kernel warning" sh -c '! dmesg | grep -E "WARNING|BUG|Oops"'
