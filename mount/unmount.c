@@ -116,8 +116,8 @@ static void sync_and_exit(int root)
 	_exit(syncfs(root) < 0);
 }
 
-/* Until the child has closed its end. */
-static void wait_for_sync(const struct ec_unmount_request *request, int end)
+/* Until the child has closed its end: true. False if it takes too long. */
+static bool wait_for_sync(const struct ec_unmount_request *request, int end)
 {
 	const uint64_t deadline = ec_now_ms() + WRITE_BACK_MAX_MS;
 	struct pollfd pollfd = { .fd = end, .events = POLLIN };
@@ -127,6 +127,7 @@ static void wait_for_sync(const struct ec_unmount_request *request, int end)
 		tell_working(request, "writing back");
 		n = poll(&pollfd, 1, WRITE_BACK_TICK_MS);
 	} while ((n == 0 || (n < 0 && errno == EINTR)) && ec_now_ms() < deadline);
+	return n > 0;
 }
 
 /*
@@ -145,12 +146,11 @@ static void write_back(const struct ec_unmount_request *request, int parent, con
 	if (pid == 0)
 		sync_and_exit(root);
 	close(ends[1]);
+	/* Its descriptor of the mount goes with its last breath: without the wait the mount may still
+	 * be busy. One that hangs keeps it so, and is init's. */
 	if (pid > 0)
-		wait_for_sync(request, ends[0]);
+		waitpid(pid, NULL, wait_for_sync(request, ends[0]) ? 0 : WNOHANG);
 	close(ends[0]);
-	/* One that still hangs is init's, and keeps the mount busy. */
-	if (pid > 0)
-		waitpid(pid, NULL, WNOHANG);
 }
 
 static int umount_name(int parent, const char *name, int flags)
