@@ -108,7 +108,7 @@ static void test_login_whatever_the_broker_does(void **state)
 	size_t i;
 
 	measure_plain(&plain_auth_s, &plain_open_s);
-	printf("%-16s %8s %8s %8s %8s   %s\n", "broker", "auth s", "open s", "limit s", "others s",
+	printf("# %-16s %8s %8s %8s %8s   %s\n", "broker", "auth s", "open s", "limit s", "others s",
 	       "returns");
 	for (i = 0; i < N_ROWS; i++) {
 		struct login login = { .talk.answers = { "alice" } };
@@ -121,7 +121,7 @@ static void test_login_whatever_the_broker_does(void **state)
 		login_begin(&login, 0);
 		delay = login.auth_s - plain_auth_s + login.open_s - plain_open_s;
 		max_s = limit_s(row);
-		printf("%-16s %8.3f %8.3f %8.1f %8.4f   %d %d %d\n",
+		printf("# %-16s %8.3f %8.3f %8.1f %8.4f   %d %d %d\n",
 		       row->mode ? row->mode : "absent", login.auth_s - plain_auth_s,
 		       login.open_s - plain_open_s, max_s, other_s, login.auth, login.setcred,
 		       login.open);
@@ -134,7 +134,7 @@ static void test_login_whatever_the_broker_does(void **state)
 		assert_unchanged(&before);
 		end_broker(row->mode);
 	}
-	print_message("%zu brokers, every login went on, that of others within %.1f s\n", N_ROWS,
+	print_message("# %zu brokers, every login went on, that of others within %.1f s\n", N_ROWS,
 		      EXTRA_S);
 }
 
@@ -147,7 +147,7 @@ static void test_gives_up_in_the_end(void **state)
 	login_start(&login, "login", "alice", "/dev/tty1");
 	login_begin(&login, 0);
 	assert_went_on(&login);
-	printf("a broker that works for ever: %.1f s\n", login.open_s);
+	printf("# a broker that works for ever: %.1f s\n", login.open_s);
 	assert_true(login.open_s > total_ms / 1000.0 - 0.5 && login.open_s < total_ms / 1000.0 + 2 + BUSY_S);
 	assert_int_equal(login.talk.n_lines, 1);
 	login_end(&login);
@@ -166,7 +166,7 @@ static void test_login_leaves_an_alarm_its_time(void **state)
 	login_begin(&login, 0);
 	left_s = alarm(0);
 	assert_went_on(&login);
-	printf("15 s of alarm: %.1f s in the module, %u s left\n", login.open_s, left_s);
+	printf("# 15 s of alarm: %.1f s in the module, %u s left\n", login.open_s, left_s);
 	assert_true(login.open_s > 4.8 && login.open_s < 5.0 + BUSY_S);
 	assert_true(left_s >= 10 - 2);
 	assert_int_equal(login.talk.n_lines, 1);
@@ -183,7 +183,7 @@ static void test_password_change_whatever_the_broker_does(void **state)
 	double t0, took;
 	size_t i;
 
-	printf("%-16s %8s %8s\n", "broker", "passwd s", "returns");
+	printf("# %-16s %8s %8s\n", "broker", "passwd s", "returns");
 	for (i = 0; i < N_ROWS; i++) {
 		const char *old_password = passwords[n_changes % 2];
 		const char *new_password = passwords[1 - n_changes % 2];
@@ -197,7 +197,7 @@ static void test_password_change_whatever_the_broker_does(void **state)
 		t0 = now();
 		r = change_password(&talk, "passwd", "alice", 1500, answers);
 		took = now() - t0;
-		printf("%-16s %8.3f %8d\n", row->mode ? row->mode : "absent", took, r);
+		printf("# %-16s %8.3f %8d\n", row->mode ? row->mode : "absent", took, r);
 		if (r != PAM_SUCCESS)
 			fail_msg("%s: %s\n%s", row->mode, pam_strerror(NULL, r), talk.text);
 		if (row->line && !strstr(talk.text, row->line))
@@ -230,7 +230,7 @@ static void login_with_activation(struct login *login, const char *command)
 	restart_bus();
 	login_start(login, "login", "alice", "/dev/tty1");
 	login_begin(login, 0);
-	printf("%s: %.3f s in auth, %.3f s in session\n", command, login->auth_s, login->open_s);
+	printf("# %s: %.3f s in auth, %.3f s in session\n", command, login->auth_s, login->open_s);
 	login_end(login);
 	unlink(service);
 	rmdir("/run/services");

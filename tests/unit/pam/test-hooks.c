@@ -117,7 +117,7 @@ static void test_secret_does_not_cross_a_fork(void **state)
 static void test_users_without_a_vault_are_left_alone(void **state)
 {
 	begin_broker("mounted");
-	printf("bob %+.4f s, root %+.4f s, system %+.4f s\n", left_alone("login", "bob"),
+	printf("# bob %+.4f s, root %+.4f s, system %+.4f s\n", left_alone("login", "bob"),
 	       left_alone("login", "root"), left_alone("login", "system"));
 	end_broker("mounted");
 }
@@ -367,7 +367,7 @@ static void test_many_logins_leave_nothing(void **state)
 	kib = resident_kib();
 	many_logins(100);
 	assert_unchanged(&before);
-	printf("100 logins: %+ld KiB\n", (long)resident_kib() - (long)kib);
+	printf("# 100 logins: %+ld KiB\n", (long)resident_kib() - (long)kib);
 #ifndef __SANITIZE_ADDRESS__	/* its quarantine grows on purpose */
 	assert_true(resident_kib() < kib + 256);
 #endif

@@ -69,4 +69,4 @@ if grep -l pam_ecryptfs /etc/pam.d/*; then
 	echo "left behind"
 	exit 1
 fi
-echo "4 stacks have the module in its place, and lose it again"
+echo "# 4 stacks have the module in its place, and lose it again"

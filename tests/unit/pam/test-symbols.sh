@@ -21,4 +21,4 @@ for symbol in atexit fork vfork posix_spawn execve pthread_create sigaction sign
 		exit 1
 	}
 done
-echo "5 symbols exported, 15 imports absent"
+echo "# 5 symbols exported, 15 imports absent"
