@@ -15,7 +15,7 @@
  * changes them at run time, because a login process must not take either from its environment.
  */
 #ifndef ECP_TOTAL_MS
-#define ECP_TOTAL_MS	30000	/* a broker that keeps saying "W" */
+#define ECP_TOTAL_MS	45000	/* a broker that keeps saying "W" */
 #endif
 #define ECP_STASH_MS	1000	/* StashSecret, of which nothing depends */
 #define ECP_CALL_MS	2000	/* connect, call, reply */
