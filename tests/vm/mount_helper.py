@@ -4,7 +4,8 @@
  1 first use at a terminal: passphrase twice, unseen; the questions; signature remembered
  2 second use: passphrase once, same data; through the other engine, too
  3 the second typing differs; end of input; an interrupt: nothing is mounted, the echo is back
- 4 every option, without a terminal, and what the mount table shows of it
+ 4 every option, without a terminal, and what the mount table shows of it; nothing is asked at a
+   terminal where an option forbids it
  5 options that are wrong or missing: one line that names them, and the exit code of mount(8)
  6 a passphrase in the option string: a warning, and gone from /proc/PID/cmdline
  7 keys: of a keyring by signature; taken from the user keyring by umount
@@ -191,6 +192,12 @@ def every_option(engine):
     check(f"{engine}: passphrase_salt=", status == 0 and
           f"ecryptfs_sig={sig}" in mounts.entry(SECRET)[3], err.strip())
     umount()
+    term = at_terminal(FULL.replace("no_sig_cache", "wild_ass_guess"))
+    status = term.wait_end()
+    check(f"{engine}: wild_ass_guess: nothing is asked at a terminal, nothing remembered",
+          status == 0 and mounts.entry(SECRET) and not os.path.exists(CACHE),
+          f"exit {status} {term.log[-200:] if status else ''}")
+    umount()
 
 
 def wrong_options(engine):
@@ -293,8 +300,7 @@ def keyrings(engine):
 
 def main():
     found = mounts.engines()
-    if "ecfs" not in found:
-        report.skip("ecfs", "the module cannot be loaded here")
+    check("both modules can be loaded", found == ["ecfs", "ecryptfs"], ", ".join(found))
     for engine in found:
         mounts.choose(engine)
         for part in (first_use, second_use, given_up, every_option, wrong_options,
