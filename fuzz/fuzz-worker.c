@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What a mount worker reads: the plan of the broker, or else the table of mounts, in which every
- * user with a FUSE filesystem can write. */
+/* What a mount worker reads: the plan of the broker; the keys beside it, which begin with a 1; or
+ * else the table of mounts, in which every user with a FUSE filesystem can write. */
 #include "fuzz/fuzz.h"
 #include "lib/cleanup.h"
 #include "mount/mount-table.h"
@@ -43,6 +43,31 @@ static void check_plan(const json_t *body)
 	fuzz_assert(r == -ENOKEY || r == -EPROTO);
 	(void)ec_plan_is_own_home("home-1000", &plan);
 	ec_plan_done(&plan);
+}
+
+static void check_keys(const uint8_t *data, size_t len)
+{
+	_cleanup_secret_ struct ec_secret secret = EC_SECRET_NULL;
+	_cleanup_key_set_ struct ec_key_set keys = EC_KEY_SET_NULL;
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	fuzz_assert(!ec_secret_init_copy(&secret, data, len));
+	fuzz_assert(!ec_secret_to_memfd(&secret, &fd));
+	r = ec_key_set_from_memfd(&keys, fd);
+	if (r) {
+		fuzz_assert(r == -EPROTO && !keys.n_keys);
+		return;
+	}
+	fuzz_assert(keys.n_keys && keys.n_keys * sizeof(struct ecfs_mount_key) == len);
+	for (size_t i = 0; i < keys.n_keys; i++) {
+		const struct ecfs_mount_key *key = ec_key_set_get(&keys, i);
+
+		fuzz_assert(!memcmp(key, data + i * sizeof(*key), sizeof(*key)));
+		fuzz_assert(key->version == ECFS_MOUNT_KEY_VERSION && !key->reserved);
+		fuzz_assert(ec_key_set_find(&keys, key->sig) <= key);
+	}
+	fuzz_assert(!ec_key_set_get(&keys, keys.n_keys));
 }
 
 static void check_line(const char *line)
@@ -90,6 +115,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (body) {
 		check_plan(body);
 		json_decref(body);
+	} else if (len && data[0] == ECFS_MOUNT_KEY_VERSION) {
+		check_keys(data, len);
 	} else {
 		check_line(text);
 		check_table(data, len);
