@@ -289,6 +289,20 @@ static void op_setxattr(struct fsx *f)
 	fsx_same(f, result);
 }
 
+/* Most have none: half of the time, something is put there first. */
+static void give_xattr(struct fsx *f, const struct fsx_path *path, const char *name)
+{
+	struct fsx_result result[FSX_N_SIDES];
+
+	if (fsx_chance(f, 50))
+		return;
+	each_side(s)
+		result[s] = fsx_result(lsetxattr(path->in[s], name, f->pattern, 30, 0));
+	if (result[FSX_SUT].err != result[FSX_ORACLE].err)
+		fsx_differ(f, "setxattr: %s instead of %s", strerror(result[FSX_SUT].err),
+			   strerror(result[FSX_ORACLE].err));
+}
+
 static void op_getxattr(struct fsx *f)
 {
 	struct fsx_result result[FSX_N_SIDES];
@@ -298,6 +312,7 @@ static void op_getxattr(struct fsx *f)
 
 	fsx_pick_existing(f, &path);
 	fsx_note(f, "%s %s buffer %zu", path.rel, name, len);
+	give_xattr(f, &path, name);
 	each_side(s)
 		result[s] = fsx_result(lgetxattr(path.in[s], name, f->buf[s], len));
 	fsx_same_bytes(f, result, len && result[0].ret > 0 ? result[0].ret : 0);
@@ -311,6 +326,7 @@ static void op_removexattr(struct fsx *f)
 
 	fsx_pick_existing(f, &path);
 	fsx_note(f, "%s %s", path.rel, name);
+	give_xattr(f, &path, name);
 	each_side(s)
 		result[s] = fsx_result(lremovexattr(path.in[s], name));
 	fsx_same(f, result);

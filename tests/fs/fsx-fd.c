@@ -398,6 +398,8 @@ static struct fsx_result execute(struct fsx *f, const char *path, bool by_fd)
 	if (pid < 0)
 		fsx_die("fork");
 	if (pid == 0) {
+		/* a shell says it when it cannot read its script */
+		dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
 		if (by_fd) {
 			fd = open(path, O_PATH);	/* open in the program: a script needs it */
 			execveat(fd, "", arguments, environ, AT_EMPTY_PATH);

@@ -203,27 +203,37 @@ static void op_mkdir(struct fsx *f)
 	fsx_compare_path(f, &path);
 }
 
-static void remove_by(struct fsx *f, int (*call)(const char *path))
+static void remove_by(struct fsx *f, const struct fsx_path *path, int (*call)(const char *path))
 {
 	struct fsx_result result[FSX_N_SIDES];
+
+	fsx_note(f, "%s", path->rel);
+	each_side(s)
+		result[s] = fsx_result(call(path->in[s]));
+	fsx_same(f, result);
+	fsx_compare_path(f, path);
+}
+
+/* Few are directories, and empty: now and then, one is made first. */
+static void op_rmdir(struct fsx *f)
+{
 	struct fsx_path path;
 
 	fsx_pick_existing(f, &path);
-	fsx_note(f, "%s", path.rel);
-	each_side(s)
-		result[s] = fsx_result(call(path.in[s]));
-	fsx_same(f, result);
-	fsx_compare_path(f, &path);
-}
-
-static void op_rmdir(struct fsx *f)
-{
-	remove_by(f, rmdir);
+	if (fsx_chance(f, 20)) {
+		fsx_pick_path(f, &path);
+		each_side(s)
+			mkdir(path.in[s], 0755);
+	}
+	remove_by(f, &path, rmdir);
 }
 
 static void op_unlink(struct fsx *f)
 {
-	remove_by(f, unlink);
+	struct fsx_path path;
+
+	fsx_pick_existing(f, &path);
+	remove_by(f, &path, unlink);
 }
 
 static void op_link(struct fsx *f)
@@ -316,8 +326,12 @@ static void op_readlink(struct fsx *f)
 	struct fsx_result result[FSX_N_SIDES];
 	size_t len = fsx_chance(f, 70) ? PATH_MAX : 1 + fsx_below(f, 20);
 	struct fsx_path path;
+	struct stat st;
+	int tries = 10;
 
-	fsx_pick_existing(f, &path);
+	do
+		fsx_pick_path(f, &path);
+	while (tries-- && (lstat(path.in[FSX_ORACLE], &st) < 0 || !S_ISLNK(st.st_mode)));
 	fsx_note(f, "%s buffer %zu", path.rel, len);
 	each_side(s)
 		result[s] = fsx_result(readlink(path.in[s], (char *)f->buf[s], len));

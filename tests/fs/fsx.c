@@ -353,7 +353,7 @@ static int check_counts(const struct fsx *f)
 	struct fsx_op *op;
 	int status = 0;
 
-	if (f->n_ops < 5000)
+	if (f->n_ops < 10000)
 		return 0;
 	for_each_op(op) {
 		if (op->off || op->n_ok > 0 || (op->refused && op->n_run > 0))
