@@ -9,6 +9,7 @@
  5 options that are wrong or missing: one line that names them, and the exit code of mount(8)
  6 a passphrase in the option string: a warning, and gone from /proc/PID/cmdline
  7 keys: of a keyring by signature; taken from the user keyring by umount
+ 8 a second mount of one lower directory
 """
 import os
 import re
@@ -298,13 +299,33 @@ def keyrings(engine):
           "is not the mount point of an encrypted directory" in done.stderr)
 
 
+def second_mount(engine):
+    """Two mounts of one lower directory write over each other."""
+    reset()
+    os.makedirs("/mnt/second", exist_ok=True)
+    first = run(FULL, target="/mnt/second")
+    for source in (SECRET, "/mnt/../secret"):
+        status, words = run(FULL, source=source)
+        check(f"{engine}: a second mount of {source}: refused", first[0] == 0 and status == 32 and
+              f"{SECRET} is mounted at /mnt/second already" in words and not mounts.entry(SECRET),
+              words.strip())
+    status, words = run(FULL + ",ecryptfs_encrypted_view")
+    check(f"{engine}: a second mount for the encrypted view", status == 0 and
+          mounts.entry(SECRET), words.strip())
+    umount()
+    umount("/mnt/second")
+    status, words = run(FULL)
+    check(f"{engine}: mounted again after the first has gone", status == 0, words.strip())
+    reset()
+
+
 def main():
     found = mounts.engines()
     check("both modules can be loaded", found == ["ecfs", "ecryptfs"], ", ".join(found))
     for engine in found:
         mounts.choose(engine)
         for part in (first_use, second_use, given_up, every_option, wrong_options,
-                     on_command_line, keyrings):
+                     on_command_line, keyrings, second_mount):
             arguments = (engine, found) if part is second_use else (engine,)
             report.attempt(f"{engine}: {part.__name__}", part, *arguments)
         reset()

@@ -10,12 +10,18 @@
    leave the home as it was
  6 somebody who uses or changes the home while it is copied or swapped; a mount that fails after
    the swap; a filesystem without RENAME_EXCHANGE; a disk that fills up meanwhile
- 7 the worker killed at 12 points of an import: the old home in place, or kept beside the closed one
+ 7 a hostile owner who renames in the vault and in the home meanwhile; a creation that was cut off;
+   a power cut; a disk slower than the unit; filesystems on which something is forbidden
+ 8 the worker killed at 12 points of an import: the old home in place, or kept beside the closed one
 """
 import array
+import contextlib
+import glob
 import hashlib
 import json
+import mmap
 import os
+import select
 import shutil
 import signal
 import socket
@@ -40,6 +46,7 @@ KEY, SIG = mounts.mount_key(b"worker test")
 BASE = "/home/.ecryptfs/dora"
 HOME = "/home/dora"
 KEPT = BASE + "/home-before-encryption"
+REPORT = "/not-copied-exactly.txt"
 
 
 class Broker(threading.Thread):
@@ -157,6 +164,11 @@ def own(path, mode):
     os.chmod(path, mode)
 
 
+def workshop():
+    """Where the worker fills a new vault."""
+    return f"{os.path.dirname(BASE)}/.import-{ID}"
+
+
 def fresh(home="closed"):
     """A vault without files, and a home: closed, empty, absent or full."""
     while mounts.entry(HOME):
@@ -165,7 +177,9 @@ def fresh(home="closed"):
     for path in (BASE, HOME):
         subprocess.run(["chattr", "-R", "-f", "-ia", path], stderr=subprocess.DEVNULL)
         shutil.rmtree(path, ignore_errors=True)
-    subprocess.run(["rm", "-rf", "/run/ecryptfsd/mounts", "/run/ecryptfsd/detached"], check=True)
+    subprocess.run(["chattr", "-R", "-f", "-ia", workshop()], stderr=subprocess.DEVNULL)
+    subprocess.run(["rm", "-rf", workshop(), "/run/ecryptfsd/mounts", "/run/ecryptfsd/detached"],
+                   check=True)
     os.makedirs(BASE + "/vault", 0o755)
     os.chmod("/home/.ecryptfs", 0o755)
     own(BASE, 0o700)
@@ -291,6 +305,69 @@ def good_plan(engine):
           len(names) == 1 and names[0].startswith("ECRYPTFS_FNEK_"), names)
 
 
+def forbidden(engine):
+    """What the administrator forbids on a filesystem is forbidden in a vault on it."""
+    os.makedirs("/mnt/strict", exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec,nosymfollow", "tmpfs", "/mnt/strict"],
+                   check=True)
+    try:
+        fresh()
+        for name in ("lower", "open"):
+            os.mkdir("/mnt/strict/" + name)
+            own("/mnt/strict/" + name, 0o700)
+        there = plan(source="/mnt/strict/lower", target="/mnt/strict/open")
+        broker = with_broker("start", UUID, plan=there)
+        flags = (mounts.entry("/mnt/strict/open") or [""] * 3)[2]
+        with open("/mnt/strict/open/script", "w") as file:
+            file.write("#!/bin/sh\n")
+        os.chmod("/mnt/strict/open/script", 0o755)
+        os.symlink("script", "/mnt/strict/open/link")
+        said = []
+        for act in (lambda: subprocess.run(["/mnt/strict/open/script"]),
+                    lambda: open("/mnt/strict/open/link").close()):
+            try:
+                act()
+                said.append("done")
+            except OSError as error:
+                said.append(os.strerror(error.errno))
+        check(f"{engine}: on noexec and nosymfollow: so is the mount", broker.status == 0 and
+              {"noexec", "nosymfollow", "nosuid", "nodev"} <= set(flags.split(",")) and
+              said == ["Permission denied", "Too many levels of symbolic links"],
+              f"{flags} {said} {broker.said('failed')}")
+        with_broker("stop", UUID)
+        broker = with_broker("start", UUID, plan=dict(there, target=HOME))
+        flags = (mounts.entry(HOME) or [""] * 3)[2]
+        check(f"{engine}: on noexec, mounted elsewhere: noexec", "noexec" in flags.split(","), flags)
+        with_broker("stop", UUID)
+        subprocess.run(["mount", "-o", "remount,ro", "/mnt/strict"], check=True)
+        broker = with_broker("start", UUID, plan=there)
+        flags = (mounts.entry("/mnt/strict/open") or [""] * 3)[2]
+        check(f"{engine}: on a filesystem that is read-only: read-only", broker.status == 0 and
+              "ro" in flags.split(","), f"{flags} {broker.said('failed')}")
+        with_broker("stop", UUID)
+    finally:
+        subprocess.run(["umount", "-R", "-l", "/mnt/strict"])
+
+
+def no_engine(engine):
+    """Neither module, as on a machine where the kernel's headers are missing."""
+    fresh()
+    os.makedirs("/run/modprobe.d", exist_ok=True)
+    with open("/run/modprobe.d/none.conf", "w") as file:
+        file.write("install ecfs /bin/false\ninstall ecryptfs /bin/false\n")
+    for name in ("ecfs", "ecryptfs"):
+        subprocess.run(["rmmod", name], stderr=subprocess.DEVNULL)
+    try:
+        broker = with_broker("start", plan=plan())
+    finally:
+        os.unlink("/run/modprobe.d/none.conf")
+        subprocess.run(["modprobe", engine], check=True)
+    failed = broker.said("failed")
+    check("no engine at all: named", broker.status == 15 and
+          failed.get("error") == "MissingComponent" and "module ecfs" in failed.get("text", ""),
+          f"exit {broker.status} {failed}")
+
+
 def bad_plans(engine):
     fresh()
     os.symlink(BASE, "/home/.ecryptfs/link")
@@ -391,6 +468,11 @@ def busy(engine):
     check(f"{engine}: in use, detach on: detached", broker.status == 0 and
           not mounts.entry(HOME) and said.get("detached") is True and
           [b["pid"] for b in said["blockers"]] == [os.getpid()], said)
+    journal = subprocess.run(["journalctl", "-b", "-o", "cat", f"ECRYPTFSD_VAULT={ID}"],
+                             capture_output=True, text=True).stdout
+    told = [line for line in journal.splitlines() if "it was detached" in line]
+    check(f"{engine}: the journal does not say that a key is gone that is not",
+          told and ("its key is gone" in told[-1]) == (engine == "ecfs"), told[-1:])
     if engine == "ecfs":
         try:
             detail = f"read {len(reader.read(100))} bytes"
@@ -462,7 +544,8 @@ def bad_broker(engine):
 def kept(engine, before):
     """A snapshot as it may be after the import: the in-tree module has whole seconds only."""
     grain = 1 if engine == "ecfs" else 10**9
-    return {path: row[:7] + (row[7] // grain * grain, row[8]) for path, row in before.items()}
+    return {path: row[:7] + (row[7] // grain * grain, row[8]) for path, row in before.items()
+            if path != REPORT}
 
 
 def imported(engine, name, before):
@@ -516,16 +599,26 @@ def imports(engine):
           [(path, value) for path, value in after.items() if value != atime][:2])
     imported(engine, "import", before)
     got = flags(HOME, "", *flagged)
-    named = [text for text in broker.steps() if "could not be copied" in text]
+    with open(HOME + REPORT) as file:
+        named = file.read().splitlines()
     lost = {path for path in wanted if set(wanted[path]) - set(got[path])}
     check(f"{engine}: import: flags of chattr, kept or named", lost <= {"/sparse"} and
-          all(any(text.startswith(f"{path} ") and "chattr" in text for text in named)
+          all(any(line.startswith(f"{path}: ") and "chattr" in line for line in named)
               for path in lost), f"{got} {named}")
-    coarse = [text for text in named if "fractions of a second" in text]
+    coarse = [line for line in named if "fractions of a second" in line]
     check(f"{engine}: import: whole seconds are named, where there is no more",
           len(coarse) == (engine == "ecryptfs"), coarse)
     check(f"{engine}: import: holes that were filled are named",
-          any(text.startswith("/sparse ") and "holes" in text for text in named), named)
+          any(line.startswith("/sparse: ") and "holes" in line for line in named), named)
+    info = os.stat(HOME + REPORT)
+    check(f"{engine}: import: the list is the owner's alone",
+          (info.st_uid, info.st_gid, info.st_mode & 0o777) == (UID, UID, 0o600), oct(info.st_mode))
+    said = [text for text in broker.steps() if "could not be copied" in text]
+    journal = subprocess.run(["journalctl", "-b", "-o", "cat", f"ECRYPTFSD_VAULT={ID}"],
+                             capture_output=True, text=True).stdout
+    check(f"{engine}: import: the journal has the number and the place, and no name of a file",
+          len(said) == 1 and REPORT[1:] in said[0] and said[0] in journal and
+          not [name for name in ("sparse", "deep/", ".hidden", "zero") if name in journal], said)
     check(f"{engine}: the old home is kept as it was", snapshot(KEPT) == before)
     info = os.stat(HOME)
     check(f"{engine}: the open home has mode, owner and attributes of the old one",
@@ -536,7 +629,8 @@ def imports(engine):
     check(f"{engine}: the closed home", os.listdir(HOME) == ["README.txt"] and
           (info.st_uid, info.st_gid, info.st_mode & 0o777) == (UID, UID, 0o500), os.listdir(HOME))
     check(f"{engine}: nothing is left of the staging", not os.path.exists(
-        f"/run/ecryptfsd/staging/{ID}"))
+        f"/run/ecryptfsd/staging/{ID}") and not os.path.exists(workshop()) and
+        sorted(os.listdir(BASE)) == ["home-before-encryption", "vault"], os.listdir(BASE))
     broker = with_broker("start", plan=plan())
     imported(engine, "at the next login", before)
     with_broker("stop")
@@ -565,20 +659,29 @@ def refused_untouched(name, broker, before, error, words):
     check(f"{name}: the home is as it was, with its {len(before)} entries", after == before and
           not mounts.entry(HOME) and not os.path.exists(KEPT) and not lower and
           not os.path.exists(f"/run/ecryptfsd/staging/{ID}") and
+          not os.path.exists(workshop()) and
+          os.path.exists(BASE + "/vault/ecryptfs-vault.json") and
           not os.path.exists(f"/run/ecryptfsd/mounts/{ID}.json"),
           [lower] + [path for path in set(before) | set(after)
                      if before.get(path) != after.get(path)][:3])
 
 
-def has_open(pid, name):
-    """Is the worker at that file?"""
-    for fd in os.listdir(f"/proc/{pid}/fd"):
+def links_of(pid):
+    """What the descriptors of a process lead to."""
+    try:
+        fds = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return
+    for fd in fds:
         try:
-            if os.readlink(f"/proc/{pid}/fd/{fd}").endswith(name):
-                return True
+            yield os.readlink(f"/proc/{pid}/fd/{fd}")
         except OSError:
             pass
-    return False
+
+
+def has_open(pid, name):
+    """Is the worker at that file?"""
+    return any(link.endswith(name) for link in links_of(pid))
 
 
 def once(word, act, at=None):
@@ -699,6 +802,154 @@ def used_meanwhile(engine):
                       "Busy", "/home/dora")
 
 
+# Watches the vault, from outside of every home, and puts a link in the place of a directory that
+# is being filled. argv: the vault.
+MOVES_LOWER = r"""
+import os, stat, sys
+held = os.open(sys.argv[1], os.O_RDONLY)
+kind = lambda fd, name: stat.S_IFMT(os.lstat(name, dir_fd=fd).st_mode)
+print("ready", flush=True)
+while True:
+    fds = [held]
+    try:
+        fds.append(os.open(sys.argv[1], os.O_RDONLY))
+        for fd in fds[:]:
+            names = [name for name in os.listdir(fd) if name.startswith("ECRYPTFS")]
+            links = [name for name in names if kind(fd, name) == stat.S_IFLNK]
+            for name in names:
+                if not links or kind(fd, name) != stat.S_IFDIR:
+                    continue
+                fds.append(os.open(name, os.O_RDONLY, dir_fd=fd))
+                filled = len(os.listdir(fds[-1]))
+                if filled:
+                    os.rename(name, ".away", src_dir_fd=fd, dst_dir_fd=fd)
+                    os.rename(links[0], name, src_dir_fd=fd, dst_dir_fd=fd)
+                    print(f"struck after {filled} files", flush=True)
+                    sys.exit()
+    except OSError:
+        pass
+    for fd in fds[1:]:
+        os.close(fd)
+"""
+# Exchanges a directory of the home with a link, again and again. argv: the home.
+MOVES_HOME = r"""
+import ctypes, sys
+paths = [f"{sys.argv[1]}/{name}".encode() for name in ("directory", "link00")]
+rename = ctypes.CDLL(None).renameat2
+print("ready", flush=True)
+while True:
+    rename(-100, paths[0], -100, paths[1], 2)
+"""
+
+
+def hold_cp(broker, part):
+    """Stops the worker's cp while it has a file open whose path contains part."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        with open(f"/proc/{broker.pid}/task/{broker.pid}/children") as file:
+            for pid in map(int, file.read().split()):
+                if any(part in link for link in links_of(pid)):
+                    os.kill(pid, signal.SIGSTOP)
+                    return pid
+    return None
+
+
+def hostile_owner(engine):
+    """The owner of the home, with one process somewhere else, renames in the vault and in the
+    home while root works in both."""
+    outside = "/root/ecfs-outside"		# only root comes here
+    count = 400
+    for name, attack in (("in the vault", MOVES_LOWER), ("in the home", MOVES_HOME)):
+        fresh("empty")
+        shutil.rmtree(outside, ignore_errors=True)
+        os.mkdir(outside, 0o700)
+        for number in range(10):
+            os.symlink(outside, f"{HOME}/link{number:02}")
+        os.mkdir(HOME + "/directory")
+        for number in range(count):
+            for folder in (HOME + "/directory", outside):
+                if folder == outside and attack is MOVES_LOWER:
+                    continue
+                with open(f"{folder}/f{number:03}", "w") as file:
+                    file.write("mine" if folder != outside else "root's")
+                # So that the first to read it sets the time of access: relatime.
+                os.utime(file.name, (1, 2))
+        subprocess.run(["chown", "-hR", f"{UID}:{UID}", HOME], check=True)
+        entries = len(os.listdir(outside))
+        argument = BASE + "/vault" if attack is MOVES_LOWER else HOME
+        villain = subprocess.Popen([sys.executable, "-c", attack, argument], cwd="/", user=UID,
+                                   group=UID, extra_groups=[], stdout=subprocess.PIPE, text=True)
+        villain.stdout.readline()
+        seen = {}
+
+        def look(villain=villain, seen=seen):
+            villain.send_signal(signal.SIGSTOP)
+            seen["flags"] = (mounts.entry(f"/run/ecryptfsd/staging/{ID}") or [""] * 3)[2]
+            info = os.stat(workshop())
+            seen["workshop"] = (info.st_uid, info.st_mode & 0o777)
+            seen["vault"] = [n for n in os.listdir(BASE + "/vault") if "ecryptfs-vault" not in n]
+            villain.send_signal(signal.SIGCONT)
+
+        def progress(broker, text, look=look, villain=villain, seen=seen):
+            if text.startswith("copying") and "cp" not in seen:
+                # In the middle of the directory, for as long as he wants.
+                seen["cp"] = hold_cp(broker, "/directory/f")
+                select.select([villain.stdout], [], [], 2)
+                if seen["cp"]:
+                    os.kill(seen["cp"], signal.SIGCONT)
+            once("comparing", look)(broker, text)
+
+        broker = with_broker("start", plan=plan(**{"import": HOME}),
+                             progress=progress if attack is MOVES_LOWER else None)
+        villain.kill()
+        words = villain.communicate()[0].strip()
+        read = [n for n in os.listdir(outside) if os.stat(f"{outside}/{n}").st_atime != 1]
+        check(f"{engine}: the owner renames {name}: root was led nowhere else",
+              len(os.listdir(outside)) == entries and not read,
+              f"{len(os.listdir(outside)) - entries} files made there, {len(read)} read; "
+              f"{words} {broker.said('failed').get('text', 'imported')}")
+        if attack is MOVES_LOWER:
+            check(f"{engine}: the owner renames {name}: he saw nothing of the copy",
+                  seen.get("cp") and seen.get("workshop") == (0, 0o700) and
+                  seen.get("vault") == [] and
+                  {"nosymfollow", "noexec", "nosuid", "nodev"} <= set(seen["flags"].split(",")),
+                  seen)
+        else:
+            check(f"{engine}: the owner renames {name}: refused, nothing left",
+                  broker.status == 5 and not mounts.entry(HOME) and
+                  not os.path.exists(workshop()), broker.said("failed"))
+    shutil.rmtree(outside)
+
+
+def interrupted(engine):
+    """A creation that was cut off is begun anew, whatever it left, in the sandbox of the unit."""
+    fresh("full")
+    broker = Broker(plan=plan(**{"import": HOME}))
+    process = subprocess.Popen([WORKER, "start", ID], stderr=subprocess.DEVNULL,
+                               start_new_session=True)
+    end = time.monotonic() + 30
+    while time.monotonic() < end and not glob.glob(workshop() + "/vault/ECRYPTFS*"):
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    broker.close()
+    left = sum(len(files) + len(folders) for _, folders, files in os.walk(workshop()))
+    # And what the store could not remove of another one.
+    scrap = BASE + "/unfinished-vault"
+    subprocess.run(f"mkdir -p {scrap}/mod/sub {scrap}/roots; touch {scrap}/mod/sub/file "
+                   f"{scrap}/roots/fixed; chown -R {UID}:{UID} {scrap}; chown 0:0 {scrap}/roots; "
+                   f"chmod 700 {scrap}/roots; chmod 555 {scrap}/mod {scrap}/mod/sub; "
+                   f"chattr +i {scrap}/roots/fixed", shell=True, check=True)
+    before = snapshot(HOME)
+    broker = with_broker("start", run=unit, plan=plan(**{"import": HOME}))
+    check(f"{engine}: after an interrupted import: done, and nothing left of it", left > 1 and
+          broker.status == 0 and kept(engine, snapshot(HOME)) == kept(engine, before) and
+          sorted(os.listdir(BASE)) == ["home-before-encryption", "vault"] and
+          not os.path.exists(workshop()), f"{left} entries were left; {os.listdir(BASE)} "
+          f"{broker.said('failed')}")
+    with_broker("stop", run=unit)
+
+
 def cannot_open(engine):
     """The swap was done, the mount or its state file fails: all goes back."""
     for kind in ("full", "absent"):
@@ -803,8 +1054,9 @@ def failing_imports(engine):
     shutil.rmtree("/home/.ecryptfs/mnt")
 
 
-def full_disk(engine):
-    """A disk of its own for homes: copying must not fit."""
+@contextlib.contextmanager
+def own_disk():
+    """A disk of its own for homes."""
     global BASE, HOME, KEPT
     saved = BASE, HOME, KEPT
     subprocess.run(["sh", "-c", "truncate -s 64M /root/disk && mkfs.ext4 -q -b 4096 -m 0 /root/disk && "
@@ -812,6 +1064,16 @@ def full_disk(engine):
     BASE, HOME, KEPT = (path.replace("/home", "/mnt/homes", 1) for path in saved)
     os.makedirs("/mnt/homes/.ecryptfs")
     try:
+        yield
+    finally:
+        BASE, HOME, KEPT = saved
+        subprocess.run(["umount", "-l", "/mnt/homes"])
+        os.unlink("/root/disk")
+
+
+def full_disk(engine):
+    """Copying must not fit."""
+    with own_disk():
         for size, name in ((40 << 20, "seen before the copy"),):
             fresh("full")
             with open(HOME + "/large", "wb") as file:
@@ -837,10 +1099,79 @@ def full_disk(engine):
               f"{filled} MiB taken away from 64")
         subprocess.run(["chattr", "-i", HOME + "/plain"], check=True)
         os.unlink("/mnt/homes/filler")
+
+
+def power_cut(engine):
+    """What the disk itself holds when the home has been exchanged: the kernel is told to write
+    nothing back by itself, and the disk is looked at as after a power cut."""
+    clocks = {"dirty_writeback_centisecs": "0", "dirty_expire_centisecs": "360000"}
+    before = {}
+    for name, value in clocks.items():
+        with open(f"/proc/sys/vm/{name}", "r+") as file:
+            before[name] = file.read()
+            file.write(value)
+    try:
+        with own_disk():
+            fresh("full")
+            subprocess.run(["sync"], check=True)
+            broker = with_broker("start", plan=plan(**{"import": HOME}))
+            subprocess.run("cp /root/disk /root/disk-cut && mkdir -p /mnt/cut && "
+                           "mount -o loop /root/disk-cut /mnt/cut", shell=True, check=True)
+            live = snapshot(BASE + "/vault")
+            cut = snapshot(BASE.replace("/mnt/homes", "/mnt/cut") + "/vault")
+            subprocess.run(["umount", "/mnt/cut"], check=True)
+            os.unlink("/root/disk-cut")
+            # What was written since is the list of the losses at most, and no loss of a home's.
+            lost = [path for path in live if cut.get(path, [None] * 5)[3:5] != live[path][3:5]]
+            check(f"{engine}: the power fails after the exchange: the vault is on the disk, "
+                  f"{len(live)} entries", broker.status == 0 and len(live) > 20 and not lost,
+                  f"{len(lost)} not whole {broker.said('failed')}")
+            with_broker("stop")
     finally:
-        BASE, HOME, KEPT = saved
-        subprocess.run(["umount", "-l", "/mnt/homes"])
-        os.unlink("/root/disk")
+        for name, value in before.items():
+            with open(f"/proc/sys/vm/{name}", "w") as file:
+                file.write(value)
+
+
+def slow_disk(engine):
+    """What memory holds is written back however long that takes: the time that the unit has for
+    its stop is made short, and the disk takes nothing for longer."""
+    drop_in = "/run/systemd/system/ecryptfs-mount@.service.d"
+    os.makedirs(drop_in, exist_ok=True)
+    with open(drop_in + "/short.conf", "w") as file:
+        file.write("[Service]\nTimeoutStopSec=3s\n")
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    try:
+        with own_disk():
+            fresh()
+            with_broker("start", run=unit, plan=plan())
+            with open(HOME + "/letter", "w+b") as file:
+                file.write(bytes(1 << 20))
+                file.flush()
+                os.fsync(file.fileno())
+                with mmap.mmap(file.fileno(), 0) as memory:
+                    subprocess.run(["sync"], check=True)
+                    memory[:] = b"x" * len(memory)
+                    subprocess.run(["fsfreeze", "-f", "/mnt/homes"], check=True)
+            thaw = threading.Timer(8, subprocess.run, [["fsfreeze", "-u", "/mnt/homes"]])
+            thaw.start()
+            broker = with_broker("stop", run=unit)
+            thaw.join()
+            journal = subprocess.run(["journalctl", "-b", "-o", "cat", "-u",
+                                      f"ecryptfs-mount@{ID}.service"], capture_output=True,
+                                     text=True).stdout
+            check(f"{engine}: a disk slower than the unit has time: waited for",
+                  broker.seconds > 6 and broker.said("unmounted").get("detached") is False and
+                  "writing back" in broker.steps() and not mounts.entry(HOME) and
+                  "timed out" not in journal, f"{broker.seconds:.1f} s of 3")
+            with_broker("start", plan=plan())
+            with open(HOME + "/letter", "rb") as file:
+                check(f"{engine}: a disk slower than the unit has time: all of it is there",
+                      file.read() == b"x" * (1 << 20))
+            with_broker("stop")
+    finally:
+        shutil.rmtree(drop_in)
+        subprocess.run(["systemctl", "daemon-reload"], check=True)
 
 
 def fill_up():
@@ -912,11 +1243,11 @@ def main():
     subprocess.run(["useradd", "-M", "-u", str(UID), "-g", str(UID), "-d", HOME, "dora"],
                    check=True)
     # Refusals before any engine is asked are tried once.
-    refusals = (bad_plans, on_plain_ecryptfs, failing_imports)
+    refusals = (bad_plans, on_plain_ecryptfs, failing_imports, no_engine)
     for engine in found:
         mounts.choose(engine)
-        for part in (good_plan, busy, bad_broker, imports, used_meanwhile, cannot_open, full_disk,
-                     killed) + (refusals if engine == found[0] else ()):
+        for part in (good_plan, forbidden, busy, bad_broker, imports, hostile_owner, interrupted,
+                     used_meanwhile, cannot_open, full_disk, power_cut, slow_disk, killed) + (refusals if engine == found[0] else ()):
             if len(sys.argv) > 1 and part.__name__ not in sys.argv[1:]:
                 continue
             begun = time.monotonic()
