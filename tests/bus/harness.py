@@ -144,7 +144,7 @@ class Remote(Exception):
 
 
 class Environment:
-    def __init__(self, broker, key_helper, store, policy):
+    def __init__(self, broker, key_helper, store, policy, without=()):
         self.programs = {"broker": broker, "key-helper": key_helper, "store": store}
         self.run = tempfile.mkdtemp(prefix="ecryptfsd-bus-")
         os.chmod(self.run, 0o755)
@@ -161,7 +161,7 @@ class Environment:
         self.activators = {}
         for name in ("key-helper", "store"):
             self.start_activator(name)
-        self.spawn([sys.executable, HERE + "/standins.py", self.run])
+        self.spawn([sys.executable, HERE + "/standins.py", self.run, *without])
         self.wait_until(lambda: os.path.exists(self.run + "/standins.log"), "the stand-ins")
         self.broker = None
         self.fd_store = []      # (name, descriptor), as systemd would keep them

@@ -365,6 +365,8 @@ def main():
     for name, kind in (("org.freedesktop.systemd1", Systemd),
                        ("org.freedesktop.login1", Logind),
                        ("org.freedesktop.PolicyKit1", Polkit)):
+        if name in sys.argv[2:]:            # the test has the real one
+            continue
         bus = dbus.bus.BusConnection(address)
         keep += [dbus.service.BusName(name, bus), kind(bus)]
     log("ready")
