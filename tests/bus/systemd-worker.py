@@ -63,8 +63,8 @@ def stop():
         log("kept")
         ask(op="failed", error="Busy", text="a session uses it")
         return 1
+    log("unmounted")        # first: the broker sees at once that the file is gone
     os.unlink(STATE)
-    log("unmounted")
     ask(op="unmounted", blockers=[], detached=False)
     return 0
 

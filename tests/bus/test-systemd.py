@@ -122,7 +122,7 @@ class Systemd(unittest.TestCase):
         return str(env.get(env.call("ResolveVault", "s", "alice"), "State"))
 
     def wait_locked(self):
-        env.wait_until(lambda: self.state() == "locked", "the end of the home", 30)
+        env.wait_until(lambda: self.state() == "locked" and not jobs(), "the end of the home", 30)
 
     def log_in(self):
         reply = env.call("OpenSession", "sa{sv}ah", "alice",
