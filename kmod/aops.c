@@ -306,6 +306,18 @@ static void advance_backed(struct ecfs_inode *ei, loff_t end, bool whole)
 		WRITE_ONCE(ei->backed, end);
 }
 
+/*
+ * Cut short behind us: a write behind the end would leave a hole, which is damage. Of a header only
+ * the first block has anything but zeros, so a crash may have taken the others.
+ */
+static bool is_behind_end(const struct ecfs_inode *ei, loff_t pos)
+{
+	loff_t lower_len = i_size_read(ei->lower);
+
+	return pos ? pos + ei->header_len > lower_len :
+		     lower_len < min_t(loff_t, ei->header_len, ECFMT_EXTENT_LEN);
+}
+
 static int flush_batch(struct writeback *wb)
 {
 	struct ecfs_batch *batch = wb->batch;
@@ -317,8 +329,7 @@ static int flush_batch(struct writeback *wb)
 	if (!batch->n)
 		return 0;
 	iov_iter_bvec(&iter, ITER_SOURCE, batch->bvec, batch->n, batch->len);
-	/* Cut short behind us: a write behind the end would leave a hole, which is damage. */
-	if (!is_raw(ei) && batch->pos + ei->header_len > i_size_read(ei->lower))
+	if (!is_raw(ei) && is_behind_end(ei, batch->pos))
 		err = -EIO;
 	else
 		err = ecfs_lower_write(wb->file, &iter, batch->pos + ei->header_len);

@@ -3,7 +3,8 @@
  * The metadata of a regular file: finding it, reading it, making it, and storing the size.
  *
  * A stored size never promises data that is not below: when a file grew, its data goes down
- * first; when it shrinks, the size goes down before the data is cut off.
+ * first; when it shrinks, the size goes down before the data is cut off. On the disk that order
+ * holds for what is synced; for the rest see take_size().
  */
 #include "kmod/lower.h"
 
@@ -94,7 +95,23 @@ static bool size_ok(const struct inode *inode, u64 size)
 	return size <= inode->i_sb->s_maxbytes;
 }
 
-static void peek_header(struct inode *inode, const struct found *found)
+/*
+ * How much a crash has left of what the header counts. A network filesystem may have an old length
+ * in its cache, while another machine lets the file grow: before we believe a loss we have it asked.
+ */
+static u64 size_left(const struct file *file, const struct ecfmt_header *header)
+{
+	u64 size = ecfmt_size_left(header->size, header->header_len, i_size_read(file_inode(file)));
+	struct kstat stat;
+
+	if (size == header->size)
+		return size;
+	if (ecfs_vfs_getattr(&file->f_path, &stat, STATX_SIZE, AT_STATX_FORCE_SYNC))
+		return header->size;
+	return ecfmt_size_left(header->size, header->header_len, stat.size);
+}
+
+static void peek_header(struct inode *inode, const struct file *file, const struct found *found)
 {
 	struct ecfs_inode *ei = ecfs_i(inode);
 	struct ecfmt_header header;
@@ -103,7 +120,7 @@ static void peek_header(struct inode *inode, const struct found *found)
 	if (!ecfmt_header_get(found->buf, found->len, found->place, &header)) {
 		ei->place = found->place;
 		ei->header_len = header.header_len;
-		size = header.size;
+		size = size_left(file, &header);
 	} else if (ecfmt_size_get(found->buf, found->len, &size)) {
 		return;
 	}
@@ -131,7 +148,7 @@ void ecfs_meta_peek(struct inode *inode, struct dentry *lower_dentry)
 		goto out;
 	if (!find_header(sbi, file, &found) && found.marker) {
 		if (!ecfs_opt(inode->i_sb, ECFS_OPT_ENCRYPTED_VIEW))
-			peek_header(inode, &found);
+			peek_header(inode, file, &found);
 		else if (found.place == ECFMT_PLACE_XATTR)
 			i_size_write(inode, i_size_read(inode) + ECFMT_HEADER_LEN_MIN);
 	}
@@ -262,6 +279,24 @@ static void set_geometry(struct inode *inode, enum ecfmt_place place, u32 header
 			       round_down(lower_size - header_len, ECFMT_EXTENT_LEN) : 0);
 }
 
+/*
+ * After a crash the header may promise what is not below: the size is what there is. It is stored
+ * with the next write, not by one who only looks: the file may be one that is being copied there.
+ */
+static void take_size(struct inode *inode, const struct ecfmt_header *header)
+{
+	struct ecfs_inode *ei = ecfs_i(inode);
+	u64 size = size_left(ei->lower_file, header);
+
+	if (size != header->size) {
+		ecfs_warn_once(inode, "its header promises %llu bytes, and %llu are there",
+			       header->size, size);
+		set_bit(ECFS_I_CUT, &ei->flags);
+	}
+	ei->stored_size = size;
+	i_size_write(inode, size);
+}
+
 static int load_header(struct inode *inode, const struct found *found)
 {
 	struct ecfs_inode *ei = ecfs_i(inode);
@@ -296,10 +331,9 @@ static int load_header(struct inode *inode, const struct found *found)
 	err = install_fek(inode, fek);
 	if (err)
 		return err;
+	take_size(inode, &header);
 	set_geometry(inode, found->place, header.header_len);
-	ei->stored_size = header.size;
 	ei->kind = ECFS_KIND_CRYPT;
-	i_size_write(inode, header.size);
 	return 0;
 }
 
@@ -523,7 +557,8 @@ static int store_size(struct inode *inode, struct file *file, u64 size)
 	u8 buf[8];
 	int err;
 
-	if (size == ei->stored_size)
+	if (size == ei->stored_size && !(test_bit(ECFS_I_CUT, &ei->flags) &&
+					 test_bit(ECFS_I_TIMES, &ei->flags)))
 		return 0;
 	ecfmt_size_put(buf, size);
 	if (ei->place == ECFMT_PLACE_FILE) {
@@ -532,9 +567,11 @@ static int store_size(struct inode *inode, struct file *file, u64 size)
 		memcpy(ei->xattr, buf, sizeof(buf));
 		err = write_xattr(inode, file->f_path.dentry);
 	}
-	if (!err)
-		ei->stored_size = size;
-	return err;
+	if (err)
+		return err;
+	ei->stored_size = size;
+	clear_bit(ECFS_I_CUT, &ei->flags);
+	return 0;
 }
 
 /* The extents that the new size promises, down to the lower filesystem's disk. */

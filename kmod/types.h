@@ -118,6 +118,8 @@ struct ecfs_fek {
 enum ecfs_inode_flag {
 	ECFS_I_TIMES,		/* mtime is newer here than below */
 	ECFS_I_RESERVED,	/* fallocate() kept blocks behind the end of the lower file */
+	ECFS_I_EMPTIED,		/* cut to nothing since the last close() */
+	ECFS_I_CUT,		/* a crash took the end that the header counts; see take_size() */
 	ECFS_I_WARNED,		/* the log has a line about this inode's header */
 };
 
@@ -132,7 +134,8 @@ struct ecfs_inode {
 	u32 header_len;			/* bytes in front of the data in the lower file */
 	u8 *xattr;			/* value of user.ecryptfs, for PLACE_XATTR; or NULL */
 	size_t xattr_len;		/* bytes */
-	u64 stored_size;		/* bytes, as the header on the lower filesystem says */
+	/* Bytes, as the header on the lower filesystem says; with ECFS_I_CUT it says more. */
+	u64 stored_size;
 
 	/*
 	 * Bytes of upper file whose extents exist below, without a gap; a multiple of 4096. Moves
