@@ -287,6 +287,7 @@ int ecfs_init_fs_context(struct fs_context *fc)
 	INIT_LIST_HEAD(&sbi->opts.sigs);
 	INIT_LIST_HEAD(&sbi->keyed);
 	spin_lock_init(&sbi->keyed_lock);
+	spin_lock_init(&sbi->err_lock);
 	ctx->sbi = sbi;
 	fc->fs_private = ctx;
 	fc->ops = &context_ops;

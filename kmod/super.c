@@ -84,9 +84,28 @@ static void evict_inode(struct inode *inode)
 	iput(ei->lower);
 }
 
+/* syncfs() hears of an error by the superblock alone. */
 static int write_inode(struct inode *inode, struct writeback_control *wbc)
 {
-	return ecfs_meta_store(inode, true);
+	int err = ecfs_meta_store(inode, true);
+
+	if (err && wbc->for_sync)
+		errseq_set(&inode->i_sb->s_wb_err, err);
+	return err;
+}
+
+/* What the lower filesystem has lost since the last look: data of ours may be in it. */
+static int take_over_error(struct super_block *sb, struct super_block *lower)
+{
+	struct ecfs_sb *sbi = ecfs_sb(sb);
+	int err;
+
+	spin_lock(&sbi->err_lock);
+	err = errseq_check_and_advance(&lower->s_wb_err, &sbi->lower_err);
+	spin_unlock(&sbi->err_lock);
+	if (err)
+		errseq_set(&sb->s_wb_err, err);
+	return err;
 }
 
 static int sync_fs(struct super_block *sb, int wait)
@@ -100,7 +119,7 @@ static int sync_fs(struct super_block *sb, int wait)
 	down_read(&lower->s_umount);
 	err = sync_filesystem(lower);
 	up_read(&lower->s_umount);
-	return err;
+	return err ?: take_over_error(sb, lower);
 }
 
 static int statfs(struct dentry *dentry, struct kstatfs *buf)
@@ -343,6 +362,7 @@ int ecfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	if (err)
 		return err;
 	take_over_limits(sb);
+	sbi->lower_err = errseq_sample(&sbi->lower_root->d_sb->s_wb_err);
 	err = lower_name_max(sb);
 	if (!err)
 		err = setup_crypto(sb);

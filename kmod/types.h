@@ -96,6 +96,9 @@ struct ecfs_sb {
 	 */
 	struct rw_semaphore move_sem;
 
+	spinlock_t err_lock;
+	errseq_t lower_err;		/* of the lower superblock, as far as ours tells it */
+
 	spinlock_t keyed_lock;		/* guards keyed and ecfs_inode.keyed */
 	struct list_head keyed;		/* inodes that hold a file key */
 };
