@@ -425,6 +425,10 @@ static int write_folio(struct folio *folio, struct writeback_control *wbc, void 
 
 	if (wb->err)
 		return give_back(wb, wbc, folio, wb->err, false);
+	if (folio_size(folio) > PAGE_SIZE) {	/* see drop_huge(): none is ever dirty */
+		pr_err_once("a large folio is to be written\n");
+		return give_back(wb, wbc, folio, -EIO, false);
+	}
 	if (pos >= size) {	/* cut off meanwhile */
 		folio_unlock(folio);
 		return 0;

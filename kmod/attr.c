@@ -6,6 +6,7 @@
  */
 #include "kmod/lower.h"
 
+#include <linux/mm.h>
 #include <linux/slab.h>
 
 #define COPIED_FLAGS (S_SYNC | S_NOATIME | S_APPEND | S_IMMUTABLE | S_DIRSYNC)
@@ -194,6 +195,27 @@ int ecfs_truncate(struct inode *inode, loff_t size)
 	return size > old_size ? ecfs_grow(inode, size) : truncate_down(inode, size);
 }
 
+/*
+ * A kernel with CONFIG_READ_ONLY_THP_FOR_FS makes large folios of a mapped program that nobody has
+ * open for writing, whatever its filesystem knows of them. open() for writing drops them, truncate()
+ * by a path does not. From here on there come no others: the caller counts as a writer.
+ */
+static int drop_huge(struct address_space *mapping)
+{
+	int err;
+
+	smp_mb();	/* pairs with the one in collapse_file(), as in the open() of the VFS */
+	if (!ecfs_nr_huge(mapping))
+		return 0;
+	filemap_invalidate_lock(mapping);
+	unmap_mapping_range(mapping, 0, 0, 0);
+	err = filemap_write_and_wait(mapping);
+	if (!err)
+		truncate_inode_pages(mapping, 0);
+	filemap_invalidate_unlock(mapping);
+	return err;
+}
+
 static int set_size(struct inode *inode, struct dentry *dentry, struct iattr *attr)
 {
 	loff_t old_size;
@@ -202,7 +224,9 @@ static int set_size(struct inode *inode, struct dentry *dentry, struct iattr *at
 	if (err)
 		return err;
 	old_size = i_size_read(inode);
-	err = ecfs_truncate(inode, attr->ia_size);
+	err = drop_huge(inode->i_mapping);
+	if (!err)
+		err = ecfs_truncate(inode, attr->ia_size);
 	/* Below the size may not have changed at all, but the times have to. */
 	if (!err && old_size != attr->ia_size && !(attr->ia_valid & ATTR_MTIME))
 		attr->ia_valid |= ATTR_MTIME | ATTR_CTIME;

@@ -116,6 +116,16 @@ static inline bool ecfs_can_mmap(struct file *file)
 #endif
 }
 
+/* Large folios that khugepaged made, which asked nobody. */
+static inline int ecfs_nr_huge(struct address_space *mapping)
+{
+#ifdef ECFS_HAVE_NR_THPS
+	return filemap_nr_thps(mapping);
+#else
+	return 0;
+#endif
+}
+
 /* Both put the folio locked into ret. 0 or -errno. */
 static inline int ecfs_folio_grab(struct address_space *mapping, pgoff_t index,
 				  struct folio **ret)

@@ -42,5 +42,6 @@ probe ENCODE_FH_FLAGS 'int \*max_len, struct inode \*parent,$' exportfs.h
 probe MMAP_PREPARE 'can_mmap_file\(' fs.h
 probe SB_WRITE_IN_ITER 'file_write_not_started\(' fs.h
 probe GET_FOLIO_ERRPTR 'FGP_WRITEBEGIN' pagemap.h
+probe NR_THPS 'filemap_nr_thps\(' pagemap.h
 probe DIR_CONTEXT_COUNT 'dt_flags_mask' fs.h
 probe FILELOCK 'generic_setlease' filelock.h
