@@ -4,6 +4,8 @@
  */
 #include "kmod/ecfs.h"
 
+#include <crypto/hash.h>
+#include <crypto/sha2.h>
 #include <keys/encrypted-type.h>
 #include <keys/user-type.h>
 #include <linux/key.h>
@@ -88,6 +90,26 @@ static struct key *request_by_sig(const char *sig_hex)
 	return key;
 }
 
+/*
+ * Anybody can put any key under any signature, and content would be encrypted with it. Type
+ * "encrypted" has a name for a signature, of which nothing follows.
+ */
+static int check_sig(const struct ecfmt_auth_tok *tok)
+{
+	u8 digest[SHA512_DIGEST_SIZE];
+	struct crypto_shash *tfm = crypto_alloc_shash("sha512", 0, 0);
+	int err;
+
+	if (IS_ERR(tfm))
+		return PTR_ERR(tfm) == -ENOENT ? -ENOPKG : PTR_ERR(tfm);
+	err = crypto_shash_tfm_digest(tfm, tok->key, ECFMT_KEY_LEN, digest);
+	if (!err && memcmp(digest, tok->sig, ECFMT_SIG_LEN))
+		err = -EBADMSG;
+	memzero_explicit(digest, sizeof(digest));
+	crypto_free_shash(tfm);
+	return err;
+}
+
 /**
  * ecfs_key_lookup() - find a passphrase token in the caller's keyrings
  * @sig:	8 bytes
@@ -96,7 +118,8 @@ static struct key *request_by_sig(const char *sig_hex)
  * Types "user" and "encrypted", in this order, described by the hexadecimal signature.
  *
  * Source: Linux fs/ecryptfs/keystore.c, ecryptfs_keyring_auth_tok_for_sig().
- * Return: 0, -ENOKEY, -EKEYEXPIRED, -EKEYREVOKED, -EBADMSG if the payload is no such token.
+ * Return: 0, -ENOKEY, -EKEYEXPIRED, -EKEYREVOKED, -EBADMSG if the payload is no such token or its
+ * key has another signature, -ENOPKG if the kernel has no SHA-512.
  */
 int ecfs_key_lookup(const u8 sig[ECFMT_SIG_LEN], struct ecfmt_auth_tok *ret)
 {
@@ -125,6 +148,8 @@ int ecfs_key_lookup(const u8 sig[ECFMT_SIG_LEN], struct ecfmt_auth_tok *ret)
 		err = -EBADMSG;
 out:
 	up_read(&key->sem);
+	if (!err && key->type == &key_type_user)
+		err = check_sig(ret);
 	key_put(key);
 	return err;
 }

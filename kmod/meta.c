@@ -169,9 +169,13 @@ static int keep_xattr(struct ecfs_inode *ei, const u8 *buf, size_t len)
 	return 0;
 }
 
-/* The mount's key of this signature, or the one in the caller's keyrings. @ret is secret. */
-static int find_key(struct ecfs_sb *sbi, const u8 sig[ECFMT_SIG_LEN], u8 ret[ECFMT_KEY_LEN])
+/*
+ * The mount's key of this signature, or the one in the caller's keyrings: what the first one finds
+ * is the file's key for everybody, so he must own the file. @ret is secret.
+ */
+static int find_key(struct inode *inode, const u8 sig[ECFMT_SIG_LEN], u8 ret[ECFMT_KEY_LEN])
 {
+	struct ecfs_sb *sbi = ecfs_sb(inode->i_sb);
 	const struct ecfs_key *key;
 	struct ecfmt_auth_tok tok;
 	int err = -ENOKEY;
@@ -184,6 +188,8 @@ static int find_key(struct ecfs_sb *sbi, const u8 sig[ECFMT_SIG_LEN], u8 ret[ECF
 	}
 	up_read(&sbi->key_sem);
 	if (!err || sbi->locked || (sbi->opts.flags & ECFS_OPT_MOUNT_AUTH_TOK_ONLY))
+		return err;
+	if (!inode_owner_or_capable(ECFS_NOP_IDMAP, inode))
 		return err;
 
 	err = ecfs_key_lookup(sig, &tok);
@@ -223,7 +229,7 @@ static bool packet_nth(struct ecfmt_reader packets, unsigned int n, struct ecfmt
  * Tries the last packet first, as the in-tree module does: where several keys are at hand, both
  * use the same one.
  */
-static struct ecfs_fek *open_packets(struct ecfs_sb *sbi, const struct ecfmt_header *header)
+static struct ecfs_fek *open_packets(struct inode *inode, const struct ecfmt_header *header)
 {
 	struct ecfs_fek *fek = ERR_PTR(-ENOKEY);
 	u8 key[ECFMT_KEY_LEN];
@@ -234,9 +240,10 @@ static struct ecfs_fek *open_packets(struct ecfs_sb *sbi, const struct ecfmt_hea
 		n++;
 	while (n--) {
 		if (!packet_nth(header->packets, n, &packet) ||
-		    packet.kind != ECFMT_PACKET_PASSPHRASE || find_key(sbi, packet.sig, key))
+		    packet.kind != ECFMT_PACKET_PASSPHRASE ||
+		    find_key(inode, packet.sig, key))
 			continue;
-		fek = unwrap(sbi, &packet, key);
+		fek = unwrap(ecfs_sb(inode->i_sb), &packet, key);
 		if (!IS_ERR(fek))
 			break;
 	}
@@ -300,7 +307,6 @@ static void take_size(struct inode *inode, const struct ecfmt_header *header)
 static int load_header(struct inode *inode, const struct found *found)
 {
 	struct ecfs_inode *ei = ecfs_i(inode);
-	struct ecfs_sb *sbi = ecfs_sb(inode->i_sb);
 	struct ecfmt_header header;
 	struct ecfs_fek *fek;
 	int err;
@@ -316,7 +322,7 @@ static int load_header(struct inode *inode, const struct found *found)
 		ecfs_warn_once(inode, "bad header (error %d)", err);
 		return -EIO;
 	}
-	fek = open_packets(sbi, &header);
+	fek = open_packets(inode, &header);
 	if (IS_ERR(fek)) {
 		ecfs_warn_once(inode, "no key opens it (error %ld)", PTR_ERR(fek));
 		return PTR_ERR(fek);
