@@ -138,6 +138,8 @@ static int truncate_down(struct inode *inode, loff_t size)
 	truncate_setsize(inode, size);
 	filemap_invalidate_unlock(inode->i_mapping);
 	WRITE_ONCE(ei->backed, min_t(loff_t, ei->backed, round_up(size, ECFMT_EXTENT_LEN)));
+	if (!size)
+		set_bit(ECFS_I_EMPTIED, &ei->flags);
 	err = ecfs_meta_shrink(inode, size);
 	if (!err)
 		err = ecfmt_lower_len(size, ei->header_len, &lower_len);

@@ -62,6 +62,7 @@ extern const struct export_operations ecfs_export_ops;
 /* file.c */
 extern const struct file_operations ecfs_file_fops;
 extern const struct file_operations ecfs_dir_fops;
+int ecfs_write_back(struct inode *inode);
 int ecfs_file_get(struct inode *inode, struct dentry *dentry, bool write);
 void ecfs_file_put(struct inode *inode);
 

@@ -81,12 +81,17 @@ int ecfs_file_get(struct inode *inode, struct dentry *dentry, bool write)
 	return err;
 }
 
-/* With the mounter's credentials: a caller's would cost the lower file its setuid bit. */
-static int write_back(struct inode *inode, bool ordered)
+/**
+ * ecfs_write_back() - hand the lower filesystem everything that is delayed
+ * @inode:	any; only regular ones delay anything
+ *
+ * With the mounter's credentials: a caller's would cost the lower file its setuid bit.
+ */
+int ecfs_write_back(struct inode *inode)
 {
 	const struct cred *old = override_creds(ecfs_sb(inode->i_sb)->cred);
 	int err = filemap_write_and_wait(inode->i_mapping);
-	int meta_err = ecfs_meta_store(inode, ordered);
+	int meta_err = ecfs_meta_store(inode, false);
 
 	revert_creds(old);
 	return err ?: meta_err;
@@ -106,7 +111,7 @@ void ecfs_file_put(struct inode *inode)
 	mutex_unlock(&ei->meta_lock);
 	if (!last)
 		return;
-	write_back(inode, false);
+	ecfs_write_back(inode);
 	mutex_lock(&ei->meta_lock);
 	if (!ei->n_open && (is_settled(inode) || !inode->i_nlink))
 		set_lower_file(ei, NULL);
@@ -133,14 +138,42 @@ static int file_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/*
+ * A network filesystem, or FUSE, sends at close() what it has, and hears then of a full disk. ext4 and
+ * its like begin to write what replaces the content of a file that was cut to nothing: here it was
+ * cut to a header, which they do not recognise.
+ */
+static int flush_lower(struct inode *inode, fl_owner_t id)
+{
+	struct ecfs_inode *ei = ecfs_i(inode);
+	struct file *lower = ecfs_lower_file(ei);
+	const struct cred *old;
+	int err = 0;
+
+	if (!lower)
+		return 0;
+	if (test_and_clear_bit(ECFS_I_EMPTIED, &ei->flags))
+		filemap_flush(lower->f_mapping);
+	if (lower->f_op->flush) {
+		old = override_creds(ecfs_sb(inode->i_sb)->cred);
+		err = lower->f_op->flush(lower, id);
+		revert_creds(old);
+	}
+	fput(lower);
+	return err;
+}
+
 /* close(): the last moment at which an error finds somebody who listens. */
 static int file_flush(struct file *file, fl_owner_t id)
 {
 	struct inode *inode = file_inode(file);
+	int err, lower_err;
 
 	if (!(file->f_mode & FMODE_WRITE) || !inode->i_nlink)
 		return 0;
-	return write_back(inode, false);
+	err = ecfs_write_back(inode);
+	lower_err = flush_lower(inode, id);
+	return err ?: lower_err;
 }
 
 static int check_locked(const struct inode *inode)

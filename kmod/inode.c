@@ -359,6 +359,17 @@ static int rmdir(struct inode *dir, struct dentry *dentry)
 	return remove(dir, dentry, true);
 }
 
+/*
+ * Programs replace a file by writing another and renaming it, without an fsync(); filesystems have
+ * learned to put its data down before its name. Here its size belongs to that.
+ */
+static int settle_replacement(struct inode *inode, const struct dentry *new)
+{
+	if (!S_ISREG(inode->i_mode) || d_really_is_negative(new))
+		return 0;
+	return ecfs_write_back(inode);
+}
+
 static int rename(ecfs_idmap_t *idmap, struct inode *old_dir, struct dentry *old,
 		  struct inode *new_dir, struct dentry *new, unsigned int flags)
 {
@@ -366,6 +377,9 @@ static int rename(ecfs_idmap_t *idmap, struct inode *old_dir, struct dentry *old
 
 	if (dentry_reserved(old_dir, old) || dentry_reserved(new_dir, new))
 		return -EACCES;
+	err = settle_replacement(d_inode(old), new);
+	if (err)
+		return err;
 	err = ecfs_do_rename(old, new, flags);
 	if (err)
 		return err;
@@ -508,7 +522,7 @@ static int fileattr_set(ecfs_idmap_t *idmap, struct dentry *dentry, ecfs_fileatt
 	if (attr->flags_valid && (attr->flags & FS_CASEFOLD_FL))
 		return -EOPNOTSUPP;
 	if (S_ISREG(inode->i_mode))
-		err = filemap_write_and_wait(inode->i_mapping) ?: ecfs_meta_store(inode, false);
+		err = ecfs_write_back(inode);
 	if (!err)
 		err = mnt_want_write(mnt);
 	if (err)

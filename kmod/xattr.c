@@ -33,7 +33,7 @@ static int settle(struct inode *inode, const char *name)
 {
 	if (!S_ISREG(inode->i_mode) || strcmp(name, XATTR_NAME_CAPS))
 		return 0;
-	return filemap_write_and_wait(inode->i_mapping) ?: ecfs_meta_store(inode, false);
+	return ecfs_write_back(inode);
 }
 
 static int set_lower(struct dentry *dentry, struct inode *inode, const char *name,
