@@ -57,17 +57,25 @@ static int acceptable(void *context, struct dentry *lower)
 /* Takes over the reference to @lower. */
 static struct dentry *obtain(struct super_block *sb, struct dentry *lower)
 {
+	struct ecfs_sb *sbi = ecfs_sb(sb);
 	struct inode *inode = ecfs_iget(sb, lower);
 	struct dentry *dentry;
+	bool known;
 
-	if (lower == ecfs_sb(sb)->lower_root && !IS_ERR(inode)) {
+	if (lower == sbi->lower_root && !IS_ERR(inode)) {
 		iput(inode);
 		dput(lower);
 		return dget(sb->s_root);
 	}
+	/*
+	 * A new alias stands for nothing yet: no lookup puts it into the tree before it does. Two of
+	 * us may make it at once. lookup() sets d_time.
+	 */
+	down_write(&sbi->move_sem);
 	dentry = d_obtain_alias(inode);		/* takes an ERR_PTR as well */
-	/* A new alias stands for nothing yet; two of us may see it first. lookup() sets d_time. */
-	if (IS_ERR(dentry) || cmpxchg(&dentry->d_fsdata, NULL, lower))
+	known = IS_ERR(dentry) || cmpxchg(&dentry->d_fsdata, NULL, lower);
+	up_write(&sbi->move_sem);
+	if (known)
 		dput(lower);
 	return dentry;
 }

@@ -91,8 +91,8 @@ struct ecfs_sb {
 	size_t lower_name_max;		/* bytes */
 
 	/*
-	 * Read while a dentry's lower one gets another place and d_time follows; write to see
-	 * none of that under way.
+	 * Read while a dentry's lower one gets another place and d_time follows, or while a directory
+	 * that is known comes to a place; write to see none of that under way.
 	 */
 	struct rw_semaphore move_sem;
 
