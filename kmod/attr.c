@@ -12,6 +12,23 @@
 #define COPIED_FLAGS (S_SYNC | S_NOATIME | S_APPEND | S_IMMUTABLE | S_DIRSYNC)
 
 /**
+ * ecfs_copy_owner() - take over what the lower inode says of who may do what
+ * @inode:	any
+ *
+ * Read and stored under one lock: else an older value, read earlier, could be stored last.
+ */
+void ecfs_copy_owner(struct inode *inode)
+{
+	const struct inode *lower = ecfs_lower_inode(inode);
+
+	spin_lock(&inode->i_lock);
+	inode->i_mode = READ_ONCE(lower->i_mode);
+	inode->i_uid = lower->i_uid;
+	inode->i_gid = lower->i_gid;
+	spin_unlock(&inode->i_lock);
+}
+
+/**
  * ecfs_copy_attr() - take over what the lower inode says now
  * @inode:	any
  *
@@ -23,9 +40,7 @@ void ecfs_copy_attr(struct inode *inode)
 	struct inode *lower = ecfs_lower_inode(inode);
 	unsigned int nlink;
 
-	inode->i_mode = lower->i_mode;
-	inode->i_uid = lower->i_uid;
-	inode->i_gid = lower->i_gid;
+	ecfs_copy_owner(inode);
 	/* set_nlink() counts the inodes that lost their last name: one caller at a time. */
 	spin_lock(&inode->i_lock);
 	nlink = READ_ONCE(lower->i_nlink);

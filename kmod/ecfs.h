@@ -31,6 +31,7 @@ int ecfs_grow(struct inode *inode, loff_t size);
 int ecfs_back(struct inode *inode, loff_t end);
 
 /* attr.c */
+void ecfs_copy_owner(struct inode *inode);
 void ecfs_copy_attr(struct inode *inode);
 int ecfs_getattr(ecfs_idmap_t *idmap, const struct path *path, struct kstat *stat, u32 mask,
 		 unsigned int flags);

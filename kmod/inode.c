@@ -440,11 +440,8 @@ static int permission(ecfs_idmap_t *idmap, struct inode *inode, int mask)
 
 	/* Somebody may have changed them below; nothing tells us. */
 	if (inode->i_mode != lower->i_mode || !uid_eq(inode->i_uid, lower->i_uid) ||
-	    !gid_eq(inode->i_gid, lower->i_gid)) {
-		inode->i_mode = lower->i_mode;
-		inode->i_uid = lower->i_uid;
-		inode->i_gid = lower->i_gid;
-	}
+	    !gid_eq(inode->i_gid, lower->i_gid))
+		ecfs_copy_owner(inode);
 	err = generic_permission(ECFS_NOP_IDMAP, inode, mask);
 	if (!err && lower->i_op->permission)	/* a lower filesystem with rules of its own */
 		err = inode_permission(ECFS_NOP_IDMAP, lower, mask);
