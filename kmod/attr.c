@@ -317,20 +317,27 @@ static void touch_lower(struct inode *inode)
 	dput(dentry);
 }
 
-/* Before the new times are set: ecfs_copy_attr() overwrites them no more. */
-static void keep_times(struct inode *inode)
+/*
+ * With the bit at once: ecfs_copy_attr() must not overwrite them, and who stores them below must not
+ * take the bit for the times that were.
+ */
+static void renew_times(struct inode *inode)
 {
+	struct timespec64 now = current_time(inode);
+
 	spin_lock(&inode->i_lock);
 	set_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags);
+	inode_set_mtime_to_ts(inode, now);
+	inode_set_ctime_to_ts(inode, now);
 	spin_unlock(&inode->i_lock);
+	mark_inode_dirty_sync(inode);
 }
 
 int ecfs_update_time(ECFS_UPDATE_TIME_ARGS)
 {
 	if (ECFS_UPDATES_ATIME)
 		touch_lower(inode);
-	if (!ECFS_UPDATES_OTHER_TIMES)
-		return 0;
-	keep_times(inode);
-	return ECFS_UPDATE_OTHER_TIMES();
+	if (ECFS_UPDATES_OTHER_TIMES)
+		renew_times(inode);
+	return 0;
 }

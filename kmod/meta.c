@@ -600,19 +600,19 @@ static int store_times(struct inode *inode, struct dentry *lower)
 {
 	struct iattr attr = { .ia_valid = ATTR_MTIME | ATTR_MTIME_SET | ATTR_CTIME };
 	const struct cred *old;
-	struct timespec64 below;
+	struct timespec64 below, now;
 	bool newer;
-	int err;
+	int err = 0;
 
-	spin_lock(&inode->i_lock);	/* else stat() could put the old ones in between */
-	newer = test_and_clear_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags);
+	spin_lock(&inode->i_lock);
+	newer = test_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags);
 	attr.ia_mtime = inode_get_mtime(inode);
 	spin_unlock(&inode->i_lock);
 	if (!newer)
 		return 0;
 	below = inode_get_mtime(d_inode(lower));
 	if (timespec64_equal(&attr.ia_mtime, &below))
-		return 0;
+		goto stored;
 	old = override_creds(ecfs_sb(inode->i_sb)->cred);
 	err = ecfs_do_notify_change(inode->i_sb, lower, &attr);
 	if (err == -EPERM) {	/* append-only: a time cannot be chosen, only renewed */
@@ -620,11 +620,16 @@ static int store_times(struct inode *inode, struct dentry *lower)
 		err = ecfs_do_notify_change(inode->i_sb, lower, &attr);
 	}
 	revert_creds(old);
-	if (err == -EPERM || err == -EROFS)
-		return 0;
-	if (err)
-		set_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags);
-	return err;
+	if (err && err != -EPERM && err != -EROFS)
+		return err;
+stored:
+	/* Until here the lower inode had old ones, and it has them again if we wrote meanwhile. */
+	spin_lock(&inode->i_lock);
+	now = inode_get_mtime(inode);
+	if (timespec64_equal(&attr.ia_mtime, &now))
+		clear_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags);
+	spin_unlock(&inode->i_lock);
+	return 0;
 }
 
 /**

@@ -421,22 +421,19 @@ static inline void ecfs_fillattr(struct inode *inode, struct kstat *stat, u32 ma
 #endif
 }
 
-/* ->update_time: what the kernel asks for, and the generic part of it, which is all but atime. */
+/* ->update_time: what the kernel asks for. */
 #if defined(ECFS_HAVE_FS_UPDATE_TIME)
 #define ECFS_UPDATE_TIME_ARGS struct inode *inode, enum fs_update_time type, unsigned int flags
 #define ECFS_UPDATES_ATIME (type == FS_UPD_ATIME)
 #define ECFS_UPDATES_OTHER_TIMES (type != FS_UPD_ATIME)
-#define ECFS_UPDATE_OTHER_TIMES() generic_update_time(inode, type, flags)
 #elif defined(ECFS_HAVE_UPDATE_TIME_TS)
 #define ECFS_UPDATE_TIME_ARGS struct inode *inode, struct timespec64 *now, int flags
 #define ECFS_UPDATES_ATIME (flags & S_ATIME)
 #define ECFS_UPDATES_OTHER_TIMES (flags & ~S_ATIME)
-#define ECFS_UPDATE_OTHER_TIMES() generic_update_time(inode, now, flags & ~S_ATIME)
 #else
 #define ECFS_UPDATE_TIME_ARGS struct inode *inode, int flags
 #define ECFS_UPDATES_ATIME (flags & S_ATIME)
 #define ECFS_UPDATES_OTHER_TIMES (flags & ~S_ATIME)
-#define ECFS_UPDATE_OTHER_TIMES() (generic_update_time(inode, flags & ~S_ATIME), 0)
 #endif
 
 /* ->write_begin and ->write_end, with the folio inside whatever the kernel passes. */
