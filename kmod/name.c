@@ -179,11 +179,11 @@ static int decrypt_packet(struct ecfs_sb *sbi, const struct ecfmt_name_packet *p
 	down_read(&sbi->key_sem);
 	err = sbi->names_tfm ? ecfs_ecb_tfm(sbi->names_tfm, plain, packet->ciphertext_len, false) :
 			       -ENOKEY;
-	up_read(&sbi->key_sem);
 	if (!err)
 		err = ecfmt_name_plain_get(plain, packet->ciphertext_len, component, &name, &len);
 	if (!err && !prefix_ok(sbi, plain, (const u8 *)name - plain))
 		err = -EBADMSG;
+	up_read(&sbi->key_sem);
 	if (!err)
 		err = copy_plain(name, len, ret_name, ret_len);
 	kfree_sensitive(plain);
