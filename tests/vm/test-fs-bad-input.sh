@@ -151,7 +151,7 @@ short_lower() {
 	cp /lower/cipher/short /lower/cipher/whole
 	_size=$(stat -c %s /lower/cipher/short)
 	fs_mount "$type" /lower/cipher /upper || return 1
-	for _less in 1 16 4095 4096 5000; do
+	for _less in 1 16 4095 5000; do
 		umount /upper
 		cp /vectors/aes128/lower/size-65537 /lower/cipher/short
 		truncate -s $((_size - _less)) /lower/cipher/short
@@ -173,6 +173,25 @@ short_lower() {
 	head -c 8192 /dev/zero | dd of=/upper/short bs=8k seek=61440 oflag=seek_bytes iflag=fullblock conv=notrunc status=none &&
 		cat /upper/short >/dev/null || _status=1
 	umount /upper && return $_status
+}
+
+# Whole extents are missing: that is what a crash leaves, and what is there is the file.
+crashed_lower() {
+	in_place
+	cp /vectors/aes128/lower/size-65537 /lower/cipher/whole
+	for _less in 4096 8192 69632; do
+		cp /vectors/aes128/lower/size-65537 /lower/cipher/short
+		truncate -s -$_less /lower/cipher/short
+		_want=$((69632 - _less))
+		fs_log >/dev/null
+		fs_mount "$type" /lower/cipher /upper || return 1
+		[ "$(stat -c %s /upper/short)" = $_want ] && cat /upper/short >/run/short &&
+			[ "$(stat -c %s /run/short)" = $_want ] && cmp -n $_want /run/short /upper/whole &&
+			[ "$(fs_log | grep -c "promises 65537 bytes, and $_want are there")" = 1 ] &&
+			echo more >>/upper/short && [ "$(tail -c 5 /upper/short)" = more ]
+		_status=$?
+		umount /upper && [ $_status -eq 0 ] || { echo "$_less bytes short"; return 1; }
+	done
 }
 
 # Only what is no encrypted file passes through; one whose key is missing is not for writing over.
@@ -234,7 +253,8 @@ part_lower() {
 	fs_case aes128
 	check "lower: hostile names and kinds, names plain" hostile_lower
 	check "lower: zero-length file" zero_length
-	check "lower: short by 1, 16, 4095, 4096, 5000 bytes" short_lower
+	check "lower: short by 1, 16, 4095, 5000 bytes" short_lower
+	check "lower: short by 1, 2, 17 extents" crashed_lower
 	check "lower: passthrough" passthrough
 	check "encrypted view, headers" encrypted_view aes128
 	fs_case aes128-xattr
