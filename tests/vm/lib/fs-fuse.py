@@ -3,9 +3,10 @@
 
     fs-fuse.py DIRECTORY TARGET
 
-Ends when it is unmounted. Only what a test of ecfs over FUSE needs: files, directories, symlinks,
-links and renames, no extended attributes; by the protocol itself (linux/fuse.h), because no library
-for it is in the guests.
+Ends when it is unmounted. close() gets the errno that stands in the file DIRECTORY.flush-errno.
+Only what a test of ecfs over FUSE needs: files, directories, symlinks, links and renames, no
+extended attributes; by the protocol itself (linux/fuse.h), because no library for it is in the
+guests.
 """
 import ctypes
 import errno
@@ -23,6 +24,7 @@ FH = 1 << 6
 
 class Server:
     def __init__(self, directory):
+        self.flush = directory + ".flush-errno"
         self.paths = {ROOT: [os.fsencode(directory)]}   # of a node, all that are known
         self.nodes = {}                                 # by inode: links are one file to the kernel
         self.next = ROOT + 1
@@ -169,6 +171,9 @@ class Server:
         return b""
 
     def op_25(self, node, body):    # FLUSH
+        if os.path.exists(self.flush):
+            with open(self.flush, encoding="ascii") as file:
+                raise OSError(int(file.read()), "")
         return b""
 
     def op_26(self, node, body):    # INIT
@@ -190,7 +195,10 @@ class Server:
             out += one
         return out
 
-    op_29 = op_30 = op_25           # RELEASEDIR, FSYNCDIR
+    def op_29(self, node, body):    # RELEASEDIR
+        return b""
+
+    op_30 = op_29                   # FSYNCDIR
 
 
 def main(directory, target):
