@@ -6,7 +6,13 @@
 ours='ecryptfsd libpam-ecryptfs'
 module=$(dirname "$(ls /usr/lib/*/security/pam_unix.so)")/pam_ecryptfs.so
 
-quiet() { "$@" >/tmp/said 2>&1 || { tail -n 20 /tmp/said; return 1; }; }
+quiet() {	# what it says stands in /tmp/said; apt talks to a terminal
+	_rc=0
+	"$@" >/tmp/said 2>&1 || _rc=$?
+	sed -i 's/\r$//' /tmp/said
+	[ $_rc -eq 0 ] || tail -n 20 /tmp/said
+	return $_rc
+}
 apt() { quiet apt-get -q -y --no-install-recommends "$@"; }
 theirs() { quiet dpkg -i /peers/debs/*.deb; }
 
@@ -96,7 +102,14 @@ ours_only "by apt"
 check "ours once more, as an upgrade" quiet dpkg -i /debs/ecryptfsd_*.deb /debs/libpam-ecryptfs_*.deb
 ours_only "upgrade"
 
+mkdir -p /run/ecryptfsd/mounts
+touch /run/ecryptfsd/mounts/home-1000.json
+check_fails "ours are not removed while a home is open" apt remove $ours
+check "what to do then is said" grep -q '^ecryptfsctl lock-all$' /tmp/said
+ours_only "refused"
+rm /run/ecryptfsd/mounts/home-1000.json
 check "ours are removed" apt remove $ours
+check "removed: whose home stays closed is said" grep -q 'from now on: alice$' /tmp/said
 check "removed: nothing of ours is in use" no_trace
 people "removed"
 
