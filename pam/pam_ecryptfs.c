@@ -547,7 +547,7 @@ static void change_secret(const struct hook *hook, const struct ec_secret *old_s
 			 "was not: %s%s Change it with: ecryptfsctl passwd", hook->user,
 			 reason(&result), full_stop(reason(&result)));
 	/* So that the next login asks. A home with a password of its own never had this one. */
-	if (result.reported && result.error != -EKEYREJECTED)
+	if (!result.reported || result.error != -EKEYREJECTED)
 		(void)ecp_mark_stale(hook->user);
 }
 
