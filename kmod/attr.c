@@ -95,6 +95,8 @@ int ecfs_getattr(ecfs_idmap_t *idmap, const struct path *path, struct kstat *sta
 {
 	struct inode *inode = d_inode(path->dentry);
 	struct path lower = ecfs_lower_path(inode->i_sb, ecfs_lower_dentry(path->dentry));
+	/* Before the look below: they may be stored right after it. */
+	bool newer = test_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags);
 	int err;
 
 	err = ecfs_vfs_getattr(&lower, stat, mask, flags);
@@ -106,7 +108,7 @@ int ecfs_getattr(ecfs_idmap_t *idmap, const struct path *path, struct kstat *sta
 	stat->attributes &= ~(STATX_ATTR_DAX | STATX_ATTR_VERITY | STATX_ATTR_MOUNT_ROOT);
 	stat->attributes_mask &= ~(STATX_ATTR_DAX | STATX_ATTR_VERITY);
 	stat->result_mask &= ~STATX_DIOALIGN;	/* the lower file's rules are not ours */
-	if (test_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags)) {
+	if (newer || test_bit(ECFS_I_TIMES, &ecfs_i(inode)->flags)) {
 		stat->mtime = inode_get_mtime(inode);
 		stat->ctime = inode_get_ctime(inode);
 	}
