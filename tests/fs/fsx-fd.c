@@ -45,7 +45,7 @@ static void op_statfs(struct fsx *f)
 
 static void op_fchdir(struct fsx *f)
 {
-	int home = open(".", O_PATH | O_CLOEXEC), flags = fsx_chance(f, 50) ? O_PATH : O_RDONLY;
+	int home = open("/", O_PATH | O_CLOEXEC), flags = fsx_chance(f, 50) ? O_PATH : O_RDONLY;
 	char where[FSX_N_SIDES][PATH_MAX] = { "", "" };
 	struct fsx_result result[FSX_N_SIDES];
 	struct stat st[FSX_N_SIDES];
@@ -53,7 +53,7 @@ static void op_fchdir(struct fsx *f)
 	struct fsx_path path;
 
 	if (home < 0)
-		fsx_die("open .");
+		fsx_die("open /");
 	fsx_pick_path(f, &path);
 	fsx_note(f, "to that of %s by %s", path.rel, flags ? "O_PATH" : "O_RDONLY");
 	each_side(s) {
