@@ -361,6 +361,14 @@ def want_cores():
        f"echo '|/usr/bin/dd of={CORES}/%e.%p status=none' > /proc/sys/kernel/core_pattern")
 
 
+def is_gone(pid):
+    try:
+        with open(f"/proc/{pid}/status") as status:
+            return "zombie" in status.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def crash(pid):
     """Whether it is gone by this."""
     try:
@@ -368,8 +376,7 @@ def crash(pid):
         os.kill(pid, signal.SIGCONT)
     except ProcessLookupError:
         return False
-    return wait_until(lambda: not os.path.exists(f"/proc/{pid}") or
-                      "zombie" in open(f"/proc/{pid}/status").read(), 20, 0.05) is not None
+    return wait_until(lambda: is_gone(pid), 20, 0.05) is not None
 
 
 crashed = {}
