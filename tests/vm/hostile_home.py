@@ -185,14 +185,12 @@ def logins():
             took[name] = login_refused(name, user)
     plain.append(seconds_without())
     longest = max(took, key=took.get)
-    check("logins with a home that stays closed: their shell as soon as without one",
-          took[longest] < max(plain) + DELAY_SECONDS,
+    # The matrix of tests/bus has each attempt in seconds; here a machine that is busy with other
+    # guests is told from a login that hangs until somebody gives up.
+    check("logins with a home that stays closed: nobody waits for the trap",
+          took[longest] < 2 * max(plain) + 5,
           f"{len(took)} logins, {took[longest]:.1f} s at most ({longest}); nora "
           + " and ".join(f"{seconds:.1f}" for seconds in plain) + " s")
-    seconds, term = login_seconds("vera")
-    check("login, traps removed: home open", home_open("vera"), f"{seconds:.1f} s")
-    logout(term)
-    wait_until(lambda: not leftovers("vera"), 40)
 
 
 def private_directory():
