@@ -23,7 +23,6 @@ ALICE = "/home/.ecryptfs/alice"
 NORA = "/home/nora"
 # What a home that stays closed may add to a login: point 3's limit for a broker that does not
 # even answer. A store that waits for a FIFO would take 10 s.
-DELAY_SECONDS = 5
 # Exit codes of ecryptfsctl, lib/error.c
 WRONG_SECRET, NOT_AUTHORIZED, NOT_SUPPORTED, DAMAGED, NO_SPACE, UNSAFE, NO_DIRECTORY = \
     4, 6, 9, 10, 12, 14, 21
@@ -191,6 +190,10 @@ def logins():
           took[longest] < 2 * max(plain) + 5,
           f"{len(took)} logins, {took[longest]:.1f} s at most ({longest}); nora "
           + " and ".join(f"{seconds:.1f}" for seconds in plain) + " s")
+    seconds, term = login_seconds("vera")
+    check("login, traps removed: home open", home_open("vera"), f"{seconds:.1f} s")
+    logout(term)
+    wait_until(lambda: not leftovers("vera"), 40)
 
 
 def private_directory():
