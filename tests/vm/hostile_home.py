@@ -21,8 +21,6 @@ from report import attempt, check, finish
 VERA = "/home/.ecryptfs/vera/vault/ecryptfs-vault.json"
 ALICE = "/home/.ecryptfs/alice"
 NORA = "/home/nora"
-# What a home that stays closed may add to a login: point 3's limit for a broker that does not
-# even answer. A store that waits for a FIFO would take 10 s.
 # Exit codes of ecryptfsctl, lib/error.c
 WRONG_SECRET, NOT_AUTHORIZED, NOT_SUPPORTED, DAMAGED, NO_SPACE, UNSAFE, NO_DIRECTORY = \
     4, 6, 9, 10, 12, 14, 21
