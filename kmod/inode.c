@@ -361,13 +361,22 @@ static int rmdir(struct inode *dir, struct dentry *dentry)
 
 /*
  * Programs replace a file by writing another and renaming it, without an fsync(); filesystems have
- * learned to put its data down before its name. Here its size belongs to that.
+ * learned to begin writing its data before its name. Here its size belongs to that, and we wait: half
+ * of such a file may be zeros elsewhere, but without its header there is nothing of it.
  */
 static int settle_replacement(struct inode *inode, const struct dentry *new)
 {
+	struct address_space *below;
+	int err;
+
 	if (!S_ISREG(inode->i_mode) || d_really_is_negative(new))
 		return 0;
-	return ecfs_write_back(inode);
+	err = ecfs_write_back(inode);
+	if (err)
+		return err;
+	below = ecfs_lower_inode(inode)->i_mapping;
+	err = filemap_fdatawrite(below);
+	return err ?: filemap_fdatawait_keep_errors(below);
 }
 
 static int rename(ecfs_idmap_t *idmap, struct inode *old_dir, struct dentry *old,

@@ -287,13 +287,37 @@ static void set_geometry(struct inode *inode, enum ecfmt_place place, u32 header
 }
 
 /*
+ * A lower filesystem may have given a file its length and the blocks, and not have come to write
+ * them: then the end is zeros, which no cipher writes. Extents in front of the end are not asked,
+ * and not more than a crash may leave so: a large sparse file is no work for us.
+ */
+static u64 without_holes(struct file *file, u64 size, u32 header_len)
+{
+	u8 *buf = kmalloc(ECFMT_EXTENT_LEN, GFP_KERNEL);
+	unsigned int left = ECFS_HOLES_MAX;
+	size_t len;
+	u64 pos;
+
+	while (buf && size && left--) {
+		pos = round_down(size - 1, ECFMT_EXTENT_LEN);
+		if (read_bytes(file, buf, ECFMT_EXTENT_LEN, header_len + pos, &len) ||
+		    len < ECFMT_EXTENT_LEN || memchr_inv(buf, 0, ECFMT_EXTENT_LEN))
+			break;
+		size = pos;
+	}
+	kfree(buf);
+	return size;
+}
+
+/*
  * After a crash the header may promise what is not below: the size is what there is. It is stored
  * with the next write, not by one who only looks: the file may be one that is being copied there.
  */
 static void take_size(struct inode *inode, const struct ecfmt_header *header)
 {
 	struct ecfs_inode *ei = ecfs_i(inode);
-	u64 size = size_left(ei->lower_file, header);
+	u64 size = without_holes(ei->lower_file, size_left(ei->lower_file, header),
+				 header->header_len);
 
 	if (size != header->size) {
 		ecfs_warn_once(inode, "its header promises %llu bytes, and %llu are there",
@@ -360,6 +384,24 @@ static int load_view(struct inode *inode, const struct found *found)
 	return 0;
 }
 
+/*
+ * From a crash between creating the file and writing its header: no byte, or none but zeros. Without
+ * a byte it is encrypted from the first one on also where passthrough is allowed.
+ */
+static bool is_left_over(struct inode *inode)
+{
+	struct ecfs_inode *ei = ecfs_i(inode);
+	loff_t lower_len = i_size_read(ei->lower);
+
+	if (!lower_len)
+		return true;
+	if (ecfs_opt(inode->i_sb, ECFS_OPT_PASSTHROUGH) ||
+	    without_holes(ei->lower_file, lower_len, 0))
+		return false;
+	ecfs_warn_once(inode, "it is zeros alone, and empty");
+	return true;
+}
+
 static int load_found(struct inode *inode, const struct found *found, bool write)
 {
 	struct ecfs_inode *ei = ecfs_i(inode);
@@ -368,11 +410,7 @@ static int load_found(struct inode *inode, const struct found *found, bool write
 		return load_view(inode, found);
 	if (found->marker)
 		return load_header(inode, found);
-	if (!i_size_read(ei->lower)) {
-		/*
-		 * Left over from a crash between creating the file and writing its header. It is
-		 * encrypted from the first byte on, also where passthrough is allowed.
-		 */
+	if (is_left_over(inode)) {
 		ei->kind = ECFS_KIND_EMPTY;
 		i_size_write(inode, 0);
 		return write ? ecfs_meta_create(inode, ei->lower_file->f_path.dentry) : 0;

@@ -42,6 +42,39 @@ static int find_packet(const struct ecfmt_header *header, const struct ec_offlin
 	return 0;
 }
 
+static int read_exactly(int fd, uint8_t *buf, size_t len, uint64_t offset)
+{
+	ssize_t n = ec_pread_full(fd, buf, len, offset);
+
+	if (n < 0)
+		return (int)n;
+	return (size_t)n == len ? 0 : -EIO;
+}
+
+static bool is_zero(const uint8_t *buf, size_t len)
+{
+	return buf[0] == 0 && !memcmp(buf, buf + 1, len - 1);
+}
+
+/* As the module does: zeros at the end are blocks that a crash kept from being written. */
+static int leave_out_holes(struct ec_offline_file *file)
+{
+	uint8_t extent[ECFMT_EXTENT_LEN];
+	uint64_t start;
+	int r;
+
+	while (file->size) {
+		start = (file->size - 1) / ECFMT_EXTENT_LEN * ECFMT_EXTENT_LEN;
+		r = read_exactly(file->fd, extent, sizeof(extent), file->header_len + start);
+		if (r == -EIO)		/* damage: for who reads there */
+			return 0;
+		if (r || !is_zero(extent, sizeof(extent)))
+			return r;
+		file->size = start;
+	}
+	return 0;
+}
+
 static int open_content(struct ec_offline_file *file, const struct ec_offline_metadata *metadata,
 			const struct ec_offline_keys *keys)
 {
@@ -62,7 +95,8 @@ static int open_content(struct ec_offline_file *file, const struct ec_offline_me
 	r = ec_offline_fek_unwrap(&fek, &packet, key);
 	if (r)
 		return r;
-	return ec_offline_content_new(&file->content, packet.cipher, &fek);
+	r = ec_offline_content_new(&file->content, packet.cipher, &fek);
+	return r ? r : leave_out_holes(file);
 }
 
 static bool is_empty(int fd)
@@ -103,20 +137,6 @@ void ec_offline_file_free(struct ec_offline_file *file)
 uint64_t ec_offline_file_size(const struct ec_offline_file *file)
 {
 	return file->size;
-}
-
-static int read_exactly(int fd, uint8_t *buf, size_t len, uint64_t offset)
-{
-	ssize_t n = ec_pread_full(fd, buf, len, offset);
-
-	if (n < 0)
-		return (int)n;
-	return (size_t)n == len ? 0 : -EIO;
-}
-
-static bool is_zero(const uint8_t *buf, size_t len)
-{
-	return buf[0] == 0 && !memcmp(buf, buf + 1, len - 1);
 }
 
 static int read_extent(struct ec_offline_file *file, uint64_t index,
