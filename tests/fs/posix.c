@@ -1000,9 +1000,18 @@ static void rename_under_lookups(void)
 	REQUIRE(status);
 }
 
+/* The length stays, and the blocks are as if they had never been written. */
+static void punch_end(const char *path, off_t from)
+{
+	int fd = MUST(open(path, O_RDWR | O_CLOEXEC));
+
+	MUST(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, 1 << 20));
+	close(fd);
+}
+
 /*
- * Cut short by a crash, which leaves whole extents, or part of the header of an empty file: what is
- * there is the file.
+ * Cut short by a crash, which leaves whole extents, or blocks that were not written, or part of the
+ * header of an empty file: what is there is the file.
  */
 static void cut_by_crash(void)
 {
@@ -1014,17 +1023,23 @@ static void cut_by_crash(void)
 	int fd;
 
 	memset(bytes, 'a', sizeof(bytes));
-	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]) - in_xattr; i++) {
-		len = left[i] < 0 ? 0 : (off_t)sizeof(bytes);
+	for (size_t i = 0; i < 2 * (sizeof(left) / sizeof(left[0])) - in_xattr; i++) {
+		bool hole = i >= sizeof(left) / sizeof(left[0]) - in_xattr;
+		off_t keep = left[hole ? i % 3 : i];
+
+		len = keep < 0 ? 0 : (off_t)sizeof(bytes);
 		close(create("a", bytes, (size_t)len));
 		sync();
 		lower_path(path);
 		lower_stat(&st);
-		MUST(truncate(path, st.st_size - len + left[i]));
+		if (!hole)
+			MUST(truncate(path, st.st_size - len + keep));
+		else
+			punch_end(path, st.st_size - len + keep);
 		drop_caches();
-		len = left[i] < 0 ? 0 : left[i];
+		len = keep < 0 ? 0 : keep;
 		MUST(stat("a", &st));
-		REQUIRE(st.st_size == len);
+		REQUIRE(hole || st.st_size == len);
 		expect_content("a", bytes, (size_t)len);
 		fd = MUST(open("a", O_WRONLY | O_APPEND | O_CLOEXEC));
 		REQUIRE(write(fd, bytes, 5000) == 5000);
