@@ -30,6 +30,7 @@ XATTR = "user.ecryptfs"
 PACKET = 26             # offset of the first packet, format version 3
 CIPHER = PACKET + 3     # within it: tag, length, version, cipher, S2K, hash, salt, count
 EFEK = PACKET + 15
+HEADER = 8192           # bytes in front of the data, in the file
 ERRORS = {errno.EIO, errno.ENOKEY, errno.EINVAL, errno.EOPNOTSUPP, errno.EBADMSG, errno.EUCLEAN,
           errno.EFBIG}
 
@@ -152,6 +153,9 @@ def verdict(what, number, want, have, err, efek):
         return "right, then an error"
     if what == "cut" and number == 0 and have == b"":
         return "empty"
+    if what == "cut" and number and number % 4096 == 0 and not err and \
+            have == want[:max(number - HEADER, 0)]:
+        return "as short as after a crash"
     return f"WRONG: {len(have)} bytes, errno {err}"
 
 
