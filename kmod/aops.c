@@ -680,6 +680,18 @@ static void shrink_back(struct inode *inode, loff_t size)
 		ecfs_warn(inode, "cannot go back to the old size");
 }
 
+/* Is a gap too long for the disk? What fallocate() has kept behind the end needs no more room. */
+static bool is_hopeless(struct inode *inode, loff_t size)
+{
+	struct ecfs_inode *ei = ecfs_i(inode);
+	loff_t gap = size - ei->backed;
+	loff_t kept = inode_get_bytes(ei->lower) - i_size_read(ei->lower);
+
+	if (gap < ECFS_LONG_GAP_LEN)
+		return false;
+	return ecfs_lower_lacks(inode->i_sb, gap - clamp_t(loff_t, kept, 0, gap));
+}
+
 /**
  * ecfs_grow() - zeros from the end of the file up to a new end
  * @inode:	regular, format 3
@@ -693,6 +705,8 @@ int ecfs_grow(struct inode *inode, loff_t size)
 	loff_t old_size = i_size_read(inode);
 	int err;
 
+	if (is_hopeless(inode, size))
+		return -ENOSPC;
 	err = ecfs_zero_range(inode, old_size, size);
 	if (err)
 		shrink_back(inode, old_size);

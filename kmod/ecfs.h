@@ -95,6 +95,7 @@ struct file *ecfs_lower_file(struct ecfs_inode *ei);
 int ecfs_lower_read(struct file *file, struct iov_iter *iter, loff_t pos, size_t *ret_len);
 int ecfs_lower_write(struct file *file, struct iov_iter *iter, loff_t pos);
 int ecfs_lower_check(struct super_block *sb, const struct path *path, const char **ret_why);
+bool ecfs_lower_lacks(struct super_block *sb, u64 len);
 
 /* meta.c */
 void ecfs_meta_peek(struct inode *inode, struct dentry *lower_dentry);

@@ -6,8 +6,10 @@
 
 #include <linux/file.h>
 #include <linux/magic.h>
+#include <linux/overflow.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/statfs.h>
 #include <linux/workqueue.h>
 
 static struct workqueue_struct *lower_wq;
@@ -94,6 +96,44 @@ int ecfs_lower_check(struct super_block *sb, const struct path *path, const char
 		return -EINVAL;
 	}
 	return 0;
+}
+
+/* What is free below, or U64_MAX where that is not told: network filesystems and FUSE may not. */
+static u64 free_len(const struct path *lower)
+{
+	struct kstatfs buf;
+
+	u64 len;
+
+	if (vfs_statfs(lower, &buf) || !buf.f_blocks ||
+	    check_mul_overflow(buf.f_bfree, (u64)buf.f_bsize, &len))
+		return U64_MAX;
+	return len;
+}
+
+/**
+ * ecfs_lower_lacks() - is there certainly no room below for a growth?
+ * @sb:	ours
+ * @len:	bytes, of new blocks
+ *
+ * For a long gap, whose zeros would fill the disk for minutes before they fail. It counts what is
+ * reserved for root as free, and says no where the lower filesystem does not say: only writing
+ * shows whether the rest works. Some filesystems free removed files late; a sync has them do it.
+ *
+ * Context: may sleep, writes back the lower filesystem before it says yes.
+ */
+bool ecfs_lower_lacks(struct super_block *sb, u64 len)
+{
+	struct path path = ecfs_lower_path(sb, ecfs_sb(sb)->lower_root);
+	struct super_block *lower = path.dentry->d_sb;
+
+	if (free_len(&path) >= len)
+		return false;
+	if (!down_read_trylock(&lower->s_umount))
+		return false;
+	sync_filesystem(lower);
+	up_read(&lower->s_umount);
+	return free_len(&path) < len;
 }
 
 /**

@@ -37,6 +37,7 @@ struct crypto_skcipher;
 #define ECFS_BATCH_FOLIOS	32u	/* folios in one lower request */
 /* Bytes that may be dirty behind ecfs_inode.backed, where only their writer can clean them. */
 #define ECFS_PIECE_LEN		(ECFS_BATCH_FOLIOS * PAGE_SIZE)
+#define ECFS_LONG_GAP_LEN	(16u << 20)	/* from here on it is asked first whether the disk has room */
 
 /* One key that the superblock holds. Secret: freed with kfree_sensitive(). */
 struct ecfs_key {

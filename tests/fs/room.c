@@ -166,6 +166,59 @@ static void reserve_kept(void)
 	REQUIRE(n > 0);
 }
 
+/* Bytes that this process has made dirty since it began. */
+static unsigned long long dirtied(void)
+{
+	char line[128];
+	unsigned long long len = 0;
+	FILE *io = fopen("/proc/self/io", "re");
+
+	REQUIRE(io);
+	while (fgets(line, sizeof(line), io))
+		sscanf(line, "write_bytes: %llu", &len);
+	fclose(io);
+	return len;
+}
+
+static int grow_by_fallocate(int fd, off_t size)
+{
+	return fallocate(fd, 0, 0, size);
+}
+
+static int grow_by_write(int fd, off_t size)
+{
+	return pwrite(fd, "x", 1, size) < 0 ? -1 : 0;
+}
+
+/* What the disk can never hold is refused before it is full of zeros; what it can is not. */
+static void long_gap(void)
+{
+	static int (*const ways[])(int, off_t) = { ftruncate, grow_by_fallocate, grow_by_write };
+	const off_t gaps[] = { 1LL << 40, 1LL << 33, 64 << 20 }, fits = 24 << 20;
+	int fd = MUST(open(upper_file, O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+	unsigned long long before, written, tried = 0;
+	struct stat st;
+
+	MUST(pwrite(fd, "x", 1, 0));
+	before = dirtied();
+	MUST(ftruncate(fd, fits));
+	if (dirtied() - before < (unsigned long long)fits)
+		fail("of a gap of %lld bytes %llu are seen", (long long)fits, dirtied() - before);
+	MUST(ftruncate(fd, 1));
+	MUST(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, fits));
+	fill(1 << 20);
+	MUST(ftruncate(fd, fits));
+	MUST(ftruncate(fd, 1));
+	before = dirtied();
+	for (size_t g = 0; g < sizeof(gaps) / sizeof(gaps[0]); g++)
+		for (size_t w = 0; w < sizeof(ways) / sizeof(ways[0]); w++, tried++)
+			REQUIRE(ways[w](fd, gaps[g]) < 0 && errno == ENOSPC);
+	written = dirtied() - before;
+	MUST(fstat(fd, &st));
+	printf("%llu long gaps refused, %llu bytes written for them\n", tried, written);
+	REQUIRE(st.st_size == 1 && written < 1 << 20);
+}
+
 /* Passthrough: a file with a hole below, and data in memory for which there is no room there. */
 static int dirty_without_room(char **ret_map)
 {
@@ -234,6 +287,7 @@ static const struct {
 } checks[] = {
 	{ "cured-error", cured_error },
 	{ "growth-under-flusher", growth_under_flusher },
+	{ "long-gap", long_gap },
 	{ "reserve-kept", reserve_kept },
 	{ "truncation-keeps-dirty", truncation_keeps_dirty },
 };

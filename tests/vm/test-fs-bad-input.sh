@@ -615,6 +615,7 @@ part_failing() {
 	check "lower full: nothing synced is lost, header" full aes128 && said
 	check "lower full: nothing synced is lost, xattr" full aes128-xattr && said
 	check "lower full: what write() counts is below" room growth-under-flusher && said
+	check "lower full: a gap that cannot fit is refused at once" room long-gap && said
 	check "lower full: root's reserve is kept" room reserve-kept 25 && said
 	check "lower full: truncation keeps dirty data" room truncation-keeps-dirty 0 ,ecryptfs_passthrough
 	check "lower full: an error that was cured" room cured-error 0 ,ecryptfs_passthrough
