@@ -13,6 +13,8 @@ parts=${1:-fio stressors}
 shift $(($# > 0))
 names=$*
 seconds=${SECONDS_EACH:-2}
+# Some write at offsets of gigabytes, or until the disk is full: it is full soon.
+fs_size=256M
 
 remount() {
 	umount /upper && echo 3 >/proc/sys/vm/drop_caches && fs_mount "$engine" /lower/cipher /upper

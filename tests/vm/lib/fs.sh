@@ -3,7 +3,8 @@
 # For the scripts test-fs-*.sh, after guest.sh: a lower filesystem on the scratch disk, and mounts
 # of ecfs or, to compare with, of the in-tree ecryptfs.
 #
-#	fs_init [MKFS_ARGUMENT...]	ext4 on /dev/vdb, at /lower; vectors at /vectors; no noise
+#	fs_init [MKFS_ARGUMENT...]	ext4 on /dev/vdb ($fs_size of it, or all), at /lower; vectors at
+#				/vectors; no noise
 #	fs_case NAME		sets options ($case_options) and keys ($case_key_arguments) of an option set;
 #				the keys are in the session keyring, too
 #	fs_home_case		the same for the vectors' home-alice
@@ -28,7 +29,7 @@ more_cases="blowfish32-names cast5 twofish32-xattr cast6"
 fs_init() {
 	mkdir -p /lower /upper /plain "$keys" "$made_keys" /vectors
 	! mountpoint -q /lower || umount /lower || return 1
-	mkfs.ext4 -q -F "$@" /dev/vdb || return 1
+	mkfs.ext4 -q -F "$@" /dev/vdb ${fs_size:+"$fs_size"} || return 1
 	mount -o noatime /dev/vdb /lower || return 1
 	tar --xattrs --xattrs-include='user.*' -xJf "$VECTORS" -C /vectors || return 1
 	keyctl link @u @s >/dev/null 2>&1
