@@ -63,14 +63,18 @@ static void leave_open(struct ecd_operation *operation)
 	ecd_operation_finish(operation);
 }
 
-static int on_cancel_timeout(sd_event_source *source, uint64_t usec, void *userdata)
+/* It goes no further: what is mounted now stays so. */
+static void give_up(struct ecd_operation *operation)
 {
-	struct ecd_operation *operation = userdata;
-
 	if (operation->vault->mounted && is_overtaken(operation))
 		leave_open(operation);
 	else
 		end(operation);
+}
+
+static int on_cancel_timeout(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	give_up(userdata);
 	return 0;
 }
 
@@ -138,10 +142,9 @@ static void on_adopted(void *userdata, int r, const char *text)
 	struct ecd_operation *operation = userdata;
 
 	ecd_vault_scan_mounts(operation->manager);
-	if (operation->vault->mounted && is_overtaken(operation))
-		leave_open(operation);
-	else if (!operation->vault->mounted || operation->failure.r || operation->timed_out)
-		end(operation);
+	if (!operation->vault->mounted || is_overtaken(operation) || operation->failure.r ||
+	    operation->timed_out)
+		give_up(operation);
 	else if (operation->force || operation->logout)
 		stop_unit(operation);
 	else
@@ -171,15 +174,12 @@ static void on_stopped(void *userdata, int r, const char *text)
 	ecd_vault_scan_mounts(operation->manager);
 	if (!vault->mounted) {
 		end(operation);
-	} else if (is_overtaken(operation)) {
+	} else if (is_overtaken(operation) || operation->timed_out || operation->retried ||
+		   r == -ECANCELED) {
 		/* A job that was cancelled in time leaves the unit active. */
 		if (r != -ECANCELED)
 			readopt_later(vault);
-		leave_open(operation);
-	} else if (operation->timed_out || r == -ECANCELED || operation->retried) {
-		if (r != -ECANCELED)
-			readopt_later(vault);
-		end(operation);
+		give_up(operation);
 	} else {
 		/* Stopped once more then, unless a worker was there and said why it failed. */
 		adopt(operation);
@@ -216,6 +216,14 @@ static void reload_unit(struct ecd_operation *operation)
 	job(operation, "ReloadUnit", on_reloaded);
 }
 
+static void start_user_manager_job(struct ecd_vault *vault, const char *method)
+{
+	char unit[40];
+
+	snprintf(unit, sizeof(unit), "user@%u.service", vault->owner);
+	start_job_and_forget(vault->manager, method, unit);
+}
+
 /*
  * The user's own service manager and all that it runs goes before the home: the drop-in on
  * user@.service makes systemd stop the one after the other, both jobs are only queued here.
@@ -223,12 +231,10 @@ static void reload_unit(struct ecd_operation *operation)
 static void stop_user_manager(struct ecd_operation *operation)
 {
 	struct ecd_vault *vault = operation->vault;
-	char unit[40];
 
 	if (ecd_logind_is_lingering(operation->manager, vault->user))
 		return;
-	snprintf(unit, sizeof(unit), "user@%u.service", vault->owner);
-	start_job_and_forget(operation->manager, "StopUnit", unit);
+	start_user_manager_job(vault, "StopUnit");
 	vault->manager_stopped = true;
 }
 
@@ -240,15 +246,13 @@ static void stop_user_manager(struct ecd_operation *operation)
 void ecd_operation_restart_user_manager(struct ecd_vault *vault)
 {
 	_cleanup_free_ char *state = NULL;
-	char unit[40];
 
 	if (!vault->manager_stopped)
 		return;
 	vault->manager_stopped = false;
 	if (sd_uid_get_state(vault->owner, &state) < 0 || !strcmp(state, "offline"))
 		return;
-	snprintf(unit, sizeof(unit), "user@%u.service", vault->owner);
-	start_job_and_forget(vault->manager, "StartUnit", unit);
+	start_user_manager_job(vault, "StartUnit");
 }
 
 static void close_home(struct ecd_operation *operation)
