@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define ENTRIES_MAX 32u	/* of an a{sv} */
+#define REPLY_TEXT_LEN (ECD_FAILURE_TEXT_LEN + 512)
 
 int ecd_call_uid(sd_bus_message *message, uid_t *ret_uid)
 {
@@ -193,10 +194,10 @@ void ecd_call_start(struct ecd_operation *operation, void *userdata)
 
 int ecd_call_reply_text(sd_bus_message *message, const struct ecd_failure *failure)
 {
-	const char *hint = ecd_failure_hint(failure->r);
+	char text[REPLY_TEXT_LEN];
 
-	return sd_bus_reply_method_errorf(message, ec_error_bus_name(failure->r), "%s.%s%s%s",
-					  failure->text, *hint ? " " : "", hint, *hint ? "." : "");
+	ecd_failure_sentences(text, sizeof(text), failure, ecd_failure_hint(failure->r));
+	return sd_bus_reply_method_errorf(message, ec_error_bus_name(failure->r), "%s", text);
 }
 
 static const char *verb(const struct ecd_operation *operation)
@@ -276,7 +277,7 @@ void ecd_call_reply_failure(struct ecd_operation *operation)
 {
 	const struct ecd_failure *failure = &operation->failure;
 	const char *message_id = ecd_failure_message_id(failure), *name = subject(operation);
-	char text[ECD_FAILURE_TEXT_LEN + 512], advice[400];
+	char text[REPLY_TEXT_LEN], advice[400];
 	int n = 0;
 
 	advise(operation, advice, sizeof(advice));
@@ -284,8 +285,7 @@ void ecd_call_reply_failure(struct ecd_operation *operation)
 	if (operation->kind != ECD_OPERATION_QUERY)
 		n = snprintf(text, sizeof(text), "%s%.255s %s: ", *name ? "Vault " : "The vault", name,
 			     verb(operation));
-	snprintf(text + n, sizeof(text) - (size_t)n, "%s.%s%s%s", failure->text, *advice ? " " : "",
-		 advice, *advice ? "." : "");
+	ecd_failure_sentences(text + n, sizeof(text) - (size_t)n, failure, advice);
 	text[0] = (char)toupper((unsigned char)text[0]);
 	(void)sd_bus_reply_method_errorf(operation->message, ec_error_bus_name(failure->r), "%s",
 					 text);

@@ -70,6 +70,15 @@ const char *ecd_failure_hint(int r)
 	return "See the journal: journalctl -u ecryptfsd";
 }
 
+void ecd_failure_sentences(char *ret, size_t len, const struct ecd_failure *failure,
+			   const char *advice)
+{
+	size_t rest = strlen(advice) + strlen(". .") + 1;
+
+	snprintf(ret, len, "%.*s.%s%s%s", len > rest ? (int)(len - rest) : 0, failure->text,
+		 *advice ? " " : "", advice, *advice ? "." : "");
+}
+
 const char *ecd_failure_message_id(const struct ecd_failure *failure)
 {
 	size_t i;

@@ -4,6 +4,7 @@
 #define ECD_FAILURE_H
 
 #include <stdarg.h>
+#include <stddef.h>
 
 #define ECD_FAILURE_TEXT_LEN 1024
 
@@ -18,6 +19,10 @@ __attribute__((format(printf, 4, 5)))
 int ecd_fail(struct ecd_failure *failure, int r, const char *message_id, const char *format, ...);
 int ecd_failv(struct ecd_failure *failure, int r, const char *message_id, const char *format,
 	      va_list args);
+/* "TEXT." or "TEXT. ADVICE.", for a person; an advice of "" is none. Too long a text is cut, the
+ * advice not. */
+void ecd_failure_sentences(char *ret, size_t len, const struct ecd_failure *failure,
+			   const char *advice);
 /* The command that helps, whatever was tried; "" where that depends. Never NULL. */
 const char *ecd_failure_hint(int r);
 /* The id under which a failure goes to the journal. */

@@ -212,13 +212,14 @@ static void login_fail(struct ecd_login *login, const struct ecd_failure *failur
 	const char *id = ecd_failure_message_id(failure);
 	const char *hint = ecd_failure_hint(failure->r);
 	char text[SESSION_MESSAGE_LEN_MAX];
+	int n;
 
 	if (failure->r == -ENOKEY || failure->r == -EKEYREJECTED)
 		hint = login->change ? "Set the new one: ecryptfsctl passwd" :
 		       "Open it: ecryptfsctl unlock";
-	snprintf(text, sizeof(text), "E %s The encrypted home of %.64s %s: %.600s.%s%s%s", name,
-		 login->user, login->change ? "keeps its old secret" : "stays closed", failure->text,
-		 *hint ? " " : "", hint, *hint ? "." : "");
+	n = snprintf(text, sizeof(text), "E %s The encrypted home of %.64s %s: ", name, login->user,
+		     login->change ? "keeps its old secret" : "stays closed");
+	ecd_failure_sentences(text + n, sizeof(text) - (size_t)n, failure, hint);
 	/* What "" marks is in the journal already, by the worker that met it. */
 	if (!id || *id)
 		ec_log(LOG_WARNING,
