@@ -524,11 +524,8 @@ static int method_change_login_secret(sd_bus_message *message, void *userdata, s
 static void reply_marked(struct ecd_operation *operation, void *userdata)
 {
 	const struct ecd_vault *vault = operation->found;
-	char uid[16];
-	int r;
+	int r = ecd_vault_set_secret_stale(vault);
 
-	snprintf(uid, sizeof(uid), "%u", vault->owner);
-	r = ecd_flag_set(operation->manager->config.state_dir, "stale", uid);
 	if (r < 0) {
 		ecd_fail(&operation->failure, r, NULL, "the mark cannot be written: %s",
 			 strerror(-r));

@@ -322,18 +322,14 @@ static int get_flag(sd_bus *bus, const char *path, const char *interface, const 
 		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	const struct ecd_vault *vault = userdata;
-	char uid[16];
 	bool flag;
 
-	if (!strcmp(property, "SecretStale")) {
-		snprintf(uid, sizeof(uid), "%u", vault->owner);
-		flag = ecd_vault_is_of_home(vault) &&
-		       ecd_flag_is_set(vault->manager->config.state_dir, "stale", uid);
-	} else if (vault->document) {
+	if (!strcmp(property, "SecretStale"))
+		flag = ecd_vault_secret_is_stale(vault);
+	else if (vault->document)
 		flag = json_is_true(json_object_get(options_of(vault), "names"));
-	} else {
+	else
 		flag = json_array_size(json_object_get(vault->legacy, "sigs")) > 1;
-	}
 	return sd_bus_message_append(reply, "b", (int)flag);
 }
 

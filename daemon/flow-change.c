@@ -23,7 +23,6 @@ static void on_written(void *userdata, const struct ecd_failure *failure,
 {
 	struct ecd_operation *operation = userdata;
 	struct ecd_vault *vault = operation->vault;
-	char uid[16];
 
 	/* Somebody else wrote in between: once more, with what stands there now. */
 	if (failure && failure->r == -EBUSY && !operation->retried) {
@@ -40,10 +39,8 @@ static void on_written(void *userdata, const struct ecd_failure *failure,
 				json_object_get(operation->document, "wrapped"));
 	else
 		ecd_vault_set_document(vault, operation->document);
-	if (operation->login) {
-		snprintf(uid, sizeof(uid), "%u", vault->owner);
-		ecd_flag_clear(operation->manager->config.state_dir, "stale", uid);
-	}
+	if (operation->login)
+		ecd_vault_clear_secret_stale(vault);
 	if (operation->first_document)
 		ecd_warn_of_backup(vault, "change");
 	ec_log(LOG_INFO, EC_LOG_FIELDS(.message_id = EC_LOG_ID_SECRET_CHANGED, .vault = vault->id,

@@ -50,15 +50,6 @@ static void fail(struct ecd_operation *operation)
 	ecd_operation_finish(operation);
 }
 
-static bool is_stale(const struct ecd_vault *vault)
-{
-	char uid[16];
-
-	snprintf(uid, sizeof(uid), "%u", vault->owner);
-	return ecd_vault_is_of_home(vault) &&
-	       ecd_flag_is_set(vault->manager->config.state_dir, "stale", uid);
-}
-
 /*
  * The password of the login opens the slot, so it is the present one. Not so right after a login
  * that it did not open: then PAM has asked for the old one, and changes the slot next. Until that is
@@ -67,13 +58,11 @@ static bool is_stale(const struct ecd_vault *vault)
 static void clear_stale(const struct ecd_operation *operation)
 {
 	struct ecd_vault *vault = operation->vault;
-	char uid[16];
 
 	if (!operation->login)
 		return;
-	snprintf(uid, sizeof(uid), "%u", vault->owner);
 	if (operation->n_tried == 1 && !vault->login_rejected)
-		ecd_flag_clear(operation->manager->config.state_dir, "stale", uid);
+		ecd_vault_clear_secret_stale(vault);
 	vault->login_rejected = false;
 }
 
@@ -204,7 +193,7 @@ static void no_secret_left(struct ecd_operation *operation)
 					"could open it");
 		return;
 	}
-	if (!is_stale(vault)) {
+	if (!ecd_vault_secret_is_stale(vault)) {
 		ecd_operation_fail_text(operation, -EKEYREJECTED, "the secret fits none of its slots");
 		return;
 	}

@@ -190,6 +190,38 @@ void ecd_vault_set_mounted(struct ecd_vault *vault, bool mounted, const char *en
 		ecd_sessions_check(vault->manager, vault->owner);
 }
 
+/* A mark of a user, whatever vault he has. */
+#define STALE		"stale"
+#define UID_STR_LEN	16
+
+static const char *owner_name(const struct ecd_vault *vault, char ret[UID_STR_LEN])
+{
+	snprintf(ret, UID_STR_LEN, "%u", vault->owner);
+	return ret;
+}
+
+bool ecd_vault_secret_is_stale(const struct ecd_vault *vault)
+{
+	char uid[UID_STR_LEN];
+
+	return ecd_vault_is_of_home(vault) &&
+	       ecd_flag_is_set(vault->manager->config.state_dir, STALE, owner_name(vault, uid));
+}
+
+int ecd_vault_set_secret_stale(const struct ecd_vault *vault)
+{
+	char uid[UID_STR_LEN];
+
+	return ecd_flag_set(vault->manager->config.state_dir, STALE, owner_name(vault, uid));
+}
+
+void ecd_vault_clear_secret_stale(const struct ecd_vault *vault)
+{
+	char uid[UID_STR_LEN];
+
+	ecd_flag_clear(vault->manager->config.state_dir, STALE, owner_name(vault, uid));
+}
+
 void ecd_vault_set_target(struct ecd_vault *vault, const char *target)
 {
 	bool differs = target && vault->mount_point && strcmp(target, vault->mount_point);

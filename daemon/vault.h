@@ -79,6 +79,13 @@ void ecd_vault_changed(struct ecd_vault *vault);
 const char *ecd_vault_state(const struct ecd_vault *vault);
 const char *ecd_vault_kind_name(const struct ecd_vault *vault);
 bool ecd_vault_is_of_home(const struct ecd_vault *vault);
+/*
+ * The mark that the owner's login password was set without the old one, so that his home has another.
+ * It outlives a restart of the machine. Setting: 0, or a negative errno of the file.
+ */
+bool ecd_vault_secret_is_stale(const struct ecd_vault *vault);
+int ecd_vault_set_secret_stale(const struct ecd_vault *vault);
+void ecd_vault_clear_secret_stale(const struct ecd_vault *vault);
 /* The plan for the worker, a new reference; NULL without memory or without a document, which a
  * legacy home does not need. */
 json_t *ecd_vault_plan(const struct ecd_vault *vault, const json_t *document);
