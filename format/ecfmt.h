@@ -31,6 +31,7 @@
 #include "format/ecfmt-port.h"
 
 #define ECFMT_EXTENT_LEN	4096u
+#define ECFMT_HOLES_MAX		4096u	/* extents at the end that a crash may have left unwritten */
 #define ECFMT_HEADER_LEN_MIN	8192u
 #define ECFMT_HEADER_LEN_MAX	(1u << 20)	/* ours; the format itself has no bound */
 #define ECFMT_HEADER_READ_LEN	4096u		/* a reader sees only this much of the region */

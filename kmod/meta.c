@@ -294,7 +294,7 @@ static void set_geometry(struct inode *inode, enum ecfmt_place place, u32 header
 static u64 without_holes(struct file *file, u64 size, u32 header_len)
 {
 	u8 *buf = kmalloc(ECFMT_EXTENT_LEN, GFP_KERNEL);
-	unsigned int left = ECFS_HOLES_MAX;
+	unsigned int left = ECFMT_HOLES_MAX;
 	size_t len;
 	u64 pos;
 

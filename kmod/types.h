@@ -32,7 +32,6 @@ struct crypto_shash;
 struct crypto_skcipher;
 
 #define ECFS_XATTR_LEN_MAX	4096u	/* as much of user.ecryptfs as any reader looks at */
-#define ECFS_HOLES_MAX		4096u	/* extents at the end that a crash may have left unwritten */
 #define ECFS_NAMES_PREFIX_LEN	48u	/* at least 16 + the longest block */
 #define ECFS_BATCH_FOLIOS	32u	/* folios in one lower request */
 /* Bytes that may be dirty behind ecfs_inode.backed, where only their writer can clean them. */

@@ -60,10 +60,11 @@ static bool is_zero(const uint8_t *buf, size_t len)
 static int leave_out_holes(struct ec_offline_file *file)
 {
 	uint8_t extent[ECFMT_EXTENT_LEN];
+	unsigned int left = ECFMT_HOLES_MAX;
 	uint64_t start;
 	int r;
 
-	while (file->size) {
+	while (file->size && left--) {
 		start = (file->size - 1) / ECFMT_EXTENT_LEN * ECFMT_EXTENT_LEN;
 		r = read_exactly(file->fd, extent, sizeof(extent), file->header_len + start);
 		if (r == -EIO)		/* damage: for who reads there */
