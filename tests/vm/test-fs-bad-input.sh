@@ -579,18 +579,12 @@ room() {
 
 # The disk goes away under dirty data: fsync says so, once told, and unmounting works.
 disk_gone() {
-	umount /small 2>/dev/null
-	mkdir -p /small
-	rm -f /lower/small.img
-	truncate -s 32M /lower/small.img
-	_loop=$(losetup -f --show /lower/small.img) || return 1
-	dmsetup create flaky --table "0 65536 linear $_loop 0" || return 1
-	mkfs.ext4 -q -F -O ^has_journal /dev/mapper/flaky && mount -o errors=continue /dev/mapper/flaky /small && mkdir /small/cipher || return 1
+	fs_flaky || return 1
 	fs_case aes128
 	fs_mount "$type" /small/cipher /upper || return 1
 	head -c 300000 /dev/urandom >/upper/file
 	sync
-	dmsetup suspend --noflush flaky && dmsetup load flaky --table "0 65536 error" && dmsetup resume flaky
+	fs_flaky_set error
 	python3 - <<-'END'
 		import os, sys
 		fd = os.open("/upper/file", os.O_RDWR)
@@ -603,11 +597,10 @@ disk_gone() {
 		sys.exit("fsync said that all is well")
 	END
 	_status=$?
-	dmsetup suspend --noflush flaky && dmsetup load flaky --table "0 65536 linear $_loop 0" && dmsetup resume flaky
+	fs_flaky_set linear
 	timeout 30 umount /upper || _status=1
 	umount /small
-	dmsetup remove flaky
-	losetup -d "$_loop"
+	fs_flaky_end
 	return $_status
 }
 

@@ -119,23 +119,17 @@ part_crashes() {
 # --- syncfs() hears of what the lower filesystem lost, also when that met it on its own
 
 lost_below() {
-	umount /upper /small 2>/dev/null
-	mkdir -p /small
-	rm -f /lower/small.img
-	truncate -s 32M /lower/small.img
-	_loop=$(losetup -f --show /lower/small.img) || return 1
-	dmsetup create flaky --table "0 65536 linear $_loop 0" || return 1
-	mkfs.ext4 -q -F -O ^has_journal /dev/mapper/flaky && mount -o errors=continue /dev/mapper/flaky /small && mkdir /small/cipher || return 1
+	fs_flaky || return 1
 	fs_case aes128
 	fs_mount "$engine" /small/cipher /upper || return 1
 	head -c 300000 /dev/urandom >/upper/file
 	sync
-	python3 - "$_loop" <<-'END'
+	python3 - "$GUEST/fs.sh" "$flaky_loop" <<-'END'
 		import ctypes, os, subprocess, sys
 		libc = ctypes.CDLL(None, use_errno=True)
-		def table(text):
-		    for step in (["suspend", "--noflush"], ["load", "--table", text], ["resume"]):
-		        subprocess.run(["dmsetup", step[0], *step[1:], "flaky"], check=True)
+		def disk(state):
+		    subprocess.run(["sh", "-c", '. "$0"; flaky_loop=$1; fs_flaky_set "$2"', *sys.argv[1:], state],
+		                   check=True)
 		def flush(fd):
 		    return libc.sync_file_range(fd, ctypes.c_int64(0), ctypes.c_int64(0), 7)
 		fd = os.open("/upper/file", os.O_RDWR)
@@ -145,10 +139,10 @@ lost_below() {
 		os.pwrite(fd, b"x" * 100000, 0)
 		if flush(fd):
 		    sys.exit("not even the lower page cache took it")
-		table("0 65536 error")
+		disk("error")
 		if not flush(below):
 		    sys.exit("the lower filesystem lost nothing")
-		table(f"0 65536 linear {sys.argv[1]} 0")
+		disk("linear")
 		first, err = libc.syncfs(fd), ctypes.get_errno()
 		second = libc.syncfs(fd)
 		print(f"syncfs: {first} ({os.strerror(err) if first else 'all is well'}), then {second}")
@@ -156,8 +150,7 @@ lost_below() {
 	END
 	_status=$?
 	umount /upper && umount /small || _status=1
-	dmsetup remove flaky
-	losetup -d "$_loop"
+	fs_flaky_end
 	return $_status
 }
 

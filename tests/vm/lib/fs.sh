@@ -14,6 +14,10 @@
 #	fs_umount UPPER
 #	fs_ready TYPE		true if the kernel has that filesystem
 #	said			what the command of the last check said
+#	fs_flaky		a filesystem without a journal at /small, on a disk that can fail, with a directory
+#				/small/cipher
+#	fs_flaky_set error|linear	the disk fails from now on, or works again
+#	fs_flaky_end		the end of that disk; /small is unmounted already
 #	fs_log			kernel messages since the last fs_log
 #
 # TYPE is ecfs (keys given with the mount), ecfs-keyring (found in the caller's session keyring),
@@ -122,4 +126,28 @@ said() {
 
 fs_log() {
 	dmesg -c
+}
+
+flaky_sectors=65536
+
+fs_flaky() {
+	umount /upper /small 2>/dev/null
+	mkdir -p /small
+	rm -f /lower/small.img
+	truncate -s $((flaky_sectors * 512)) /lower/small.img
+	flaky_loop=$(losetup -f --show /lower/small.img) || return 1
+	dmsetup create flaky --table "0 $flaky_sectors linear $flaky_loop 0" || return 1
+	mkfs.ext4 -q -F -O ^has_journal /dev/mapper/flaky &&
+		mount -o errors=continue /dev/mapper/flaky /small && mkdir /small/cipher
+}
+
+fs_flaky_set() {
+	_table="0 $flaky_sectors $1"
+	[ "$1" != linear ] || _table="$_table $flaky_loop 0"
+	dmsetup suspend --noflush flaky && dmsetup load flaky --table "$_table" && dmsetup resume flaky
+}
+
+fs_flaky_end() {
+	dmsetup remove flaky
+	losetup -d "$flaky_loop"
 }
