@@ -209,7 +209,7 @@ class Environment:
         raise AssertionError(f"waited {seconds} s for {what}")
 
     def wait_for(self, path):
-        self.wait_until(lambda: os.path.exists(path), path)
+        self.wait_until(lambda: self.listens(path), path)
 
     def start_broker(self, *options):
         stored = self.stored_descriptors()
@@ -247,6 +247,13 @@ class Environment:
             ["systemd-socket-activate", "--seqpacket", "--accept", "-l", path, *wrapper,
              self.programs[name]], env=dict(os.environ, SYSTEMD_LOG_LEVEL="warning"))
         self.wait_for(path)
+
+    @staticmethod
+    def listens(path):
+        """Its file is there before that: who connects too early is refused."""
+        accepting = "00010000"
+        with open("/proc/net/unix") as sockets:
+            return any(line.split()[3] == accepting and line.split()[-1] == path for line in sockets)
 
     def kill_broker(self):
         self.broker.send_signal(signal.SIGKILL)
