@@ -86,6 +86,21 @@ static void op_open(struct fsx *f)
 	fsx_compare_path(f, &path);
 }
 
+/*
+ * Below a root ".." fails with EAGAIN if anybody in the system has renamed or mounted something
+ * meanwhile: openat2(2) has its caller try again.
+ */
+static int try_openat2(int root, const char *rel, const struct open_how *how)
+{
+	int fd, tries = 0;
+
+	do
+		fd = syscall(SYS_openat2, root, rel, how, sizeof(*how));
+	while (fd < 0 && errno == EAGAIN && how->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) &&
+	       ++tries < 1000);
+	return fd;
+}
+
 /* Relative to the root, and with what openat2() adds. */
 static void op_openat2(struct fsx *f)
 {
@@ -115,7 +130,7 @@ static void op_openat2(struct fsx *f)
 		root = open(f->root[s], O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (root < 0)
 			fsx_die(f->root[s]);
-		fd[s] = syscall(SYS_openat2, root, rel, &how, sizeof(how));
+		fd[s] = try_openat2(root, rel, &how);
 		result[s] = fsx_result(fd[s] < 0 ? -1 : 0);
 		close(root);
 	}
