@@ -121,6 +121,7 @@ extern const struct super_operations ecfs_super_ops;
 int ecfs_inode_cache_init(void);
 void ecfs_inode_cache_exit(void);
 int ecfs_fill_super(struct super_block *sb, struct fs_context *fc);
+int ecfs_claim_lower(struct ecfs_sb *sbi, struct fs_context *fc);
 void ecfs_sb_free(struct ecfs_sb *sbi);
 
 /* xattr.c */

@@ -242,11 +242,15 @@ static int reconfigure(struct fs_context *fc)
 {
 	struct super_block *sb = fc->root->d_sb;
 	struct super_block *lower = ecfs_sb(sb)->lower_root->d_sb;
+	int err;
 
 	if (sb_rdonly(sb) && !(fc->sb_flags & SB_RDONLY)) {
 		if (ecfs_opt(sb, ECFS_OPT_ENCRYPTED_VIEW) || sb_rdonly(lower) ||
 		    __mnt_is_readonly(ecfs_sb(sb)->lower_mnt))
 			return -EROFS;
+		err = ecfs_claim_lower(ecfs_sb(sb), fc);
+		if (err)
+			return err;
 	}
 	sync_filesystem(sb);
 	return 0;
@@ -286,6 +290,7 @@ int ecfs_init_fs_context(struct fs_context *fc)
 	INIT_LIST_HEAD(&sbi->keys);
 	INIT_LIST_HEAD(&sbi->opts.sigs);
 	INIT_LIST_HEAD(&sbi->keyed);
+	INIT_LIST_HEAD(&sbi->writer);
 	spin_lock_init(&sbi->keyed_lock);
 	spin_lock_init(&sbi->err_lock);
 	ctx->sbi = sbi;

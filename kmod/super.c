@@ -180,6 +180,53 @@ const struct super_operations ecfs_super_ops = {
 	.show_options	= show_options,
 };
 
+static DEFINE_MUTEX(writers_lock);
+static LIST_HEAD(writers);		/* struct ecfs_sb.writer */
+
+static const struct ecfs_sb *find_writer(const struct ecfs_sb *sbi)
+{
+	const struct ecfs_sb *other;
+
+	lockdep_assert_held(&writers_lock);
+	list_for_each_entry(other, &writers, writer)
+		if (d_inode(other->lower_root) == d_inode(sbi->lower_root))
+			return other;
+	return NULL;
+}
+
+/**
+ * ecfs_claim_lower() - be the one superblock that may write to a lower directory
+ * @sbi:	stands on its lower directory; keeps the claim until it is freed
+ * @fc:		for the message
+ *
+ * Two of them would know nothing of each other: each holds sizes and pages of its own, and writes
+ * them over the other's. Mounts that only read may be as many as people like.
+ *
+ * Return: 0, also if it has the claim already; -EBUSY.
+ */
+int ecfs_claim_lower(struct ecfs_sb *sbi, struct fs_context *fc)
+{
+	const struct ecfs_sb *other;
+
+	mutex_lock(&writers_lock);
+	other = find_writer(sbi);
+	if (!other)
+		list_add(&sbi->writer, &writers);
+	mutex_unlock(&writers_lock);
+	if (!other || other == sbi)
+		return 0;
+	errorfc(fc, "source is mounted for writing already, or still in use: a second mount would damage it");
+	return -EBUSY;
+}
+
+/* When all is written back: the next one may be there before this function ends. */
+static void give_up_claim(struct ecfs_sb *sbi)
+{
+	mutex_lock(&writers_lock);
+	list_del_init(&sbi->writer);
+	mutex_unlock(&writers_lock);
+}
+
 /**
  * ecfs_sb_free() - free what a superblock, or one that never came up, holds
  * @sbi:	may be NULL or half built
@@ -190,6 +237,7 @@ void ecfs_sb_free(struct ecfs_sb *sbi)
 
 	if (!sbi)
 		return;
+	give_up_claim(sbi);
 	ecfs_keys_free(&sbi->keys);
 	list_for_each_entry_safe(sig, next, &sbi->opts.sigs, list)
 		kfree(sig);
@@ -362,6 +410,11 @@ int ecfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	if (err)
 		return err;
 	take_over_limits(sb);
+	if (!sb_rdonly(sb)) {
+		err = ecfs_claim_lower(sbi, fc);
+		if (err)
+			return err;
+	}
 	sbi->lower_err = errseq_sample(&sbi->lower_root->d_sb->s_wb_err);
 	err = lower_name_max(sb);
 	if (!err)

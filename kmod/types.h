@@ -79,6 +79,7 @@ struct ecfs_sb {
 	struct dentry *lower_root;	/* of lower_mnt, borrowed */
 	const struct cred *cred;	/* of the mounter */
 	struct super_block *sb;
+	struct list_head writer;	/* in the list of those that may write; writers_lock */
 
 	/* Guards keys, locked, names_tfm and names_prefix. */
 	struct rw_semaphore key_sem;

@@ -393,6 +393,41 @@ stacked() {
 	umount /run/first
 }
 
+# Of 30 pairs of mounts at the same moment, each has one that comes up.
+pairs_of_mounts() {
+	for _i in $(seq 30); do
+		for _at in /run/first /run/second; do
+			"$bin/mount-ecfs" -t ecfs -o "$ok" /lower/cipher $_at 2>/dev/null &
+		done
+		wait
+		_up=$(grep -cE ' /run/(first|second) ecfs ' /proc/mounts)
+		umount -q /run/first /run/second
+		[ "$_up" = 1 ] || { echo "$_i: $_up of 2 came up"; return 1; }
+	done
+	echo "$_i pairs"
+}
+
+# Two that write to one lower directory would undo what the other does.
+second_writer() {
+	in_place
+	mkdir -p /run/first /run/second /run/bound
+	"$bin/mount-ecfs" -t ecfs -o "$ok" /lower/cipher /run/first || { check "ecfs mounts" false; return; }
+	refused "a second mount that writes" EBUSY /lower/cipher "$ok"
+	mount --bind /lower/cipher /run/bound
+	refused "a second mount that writes, by another path" EBUSY /run/bound "$ok"
+	umount /run/bound
+	check "a second mount that only reads" "$bin/mount-ecfs" -t ecfs -r -o "$ok" /lower/cipher /run/second
+	check_fails "which does not turn into one that writes" mount -o remount,rw /run/second
+	echo x >/run/first/file
+	check_fails "it reads only" sh -c ': >/run/second/file'
+	umount /run/first
+	check "it may write when the first has gone" sh -c 'mount -o remount,rw /run/second && echo x >/run/second/file'
+	refused "a second mount after a remount" EBUSY /lower/cipher "$ok"
+	check "an encrypted view beside it" "$bin/mount-ecfs" -t ecfs -o "$ok,ecryptfs_encrypted_view" /lower/cipher /run/first
+	umount /run/first /run/second
+	check "two mounts at the same moment" pairs_of_mounts && said
+}
+
 foreign() {
 	# in a user namespace: root there, nobody here
 	silent=yes within='unshare -Urm'
@@ -443,6 +478,7 @@ part_refused() {
 		fs_ready $lower && stacked $lower
 	done
 	foreign
+	[ "$engine" != ecfs ] || second_writer
 	umount /lower
 	if fs_init -O casefold -E encoding=utf8 2>/run/err; then
 		mkdir -p /lower/fold /lower/cipher/inner /lower/cipher/late
