@@ -16,6 +16,7 @@ from report import attempt, check, finish
 USER = "vera"
 STUBBORN_SECONDS = 20
 CLOSED_SECONDS = 20     # 10 are promised; a guest without KVM on a busy machine gets twice that
+SLOW_IMAGE = "/var/tmp/slow.img"
 UNIT = ""
 
 
@@ -127,6 +128,54 @@ def failed_stop():
     sh("systemctl daemon-reload")
 
 
+def slow_table(write_ms):
+    """The disk below /slow: it reads at once, and takes so long for each write."""
+    sectors = os.stat(SLOW_IMAGE).st_size // 512
+    loop = sh(f"losetup -n -O NAME -j {SLOW_IMAGE}").strip()
+    return f"0 {sectors} delay {loop} 0 0 {loop} 0 {write_ms}"
+
+
+def disk_takes(write_ms):
+    sh(f"dmsetup suspend slow && dmsetup load slow --table '{slow_table(write_ms)}' && dmsetup resume slow")
+
+
+def slow_disk():
+    """What memory holds is written before the key goes, also if that takes longer than a stop may."""
+    name = "a disk slower than the unit's time"
+    unit_seconds, write_ms, length = 5, 9000, 4 << 20
+    drop_in = "/run/systemd/system/ecryptfs-mount@.service.d"
+    secret = "/run/slow.secret"
+    with open(os.open(secret, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write("slow-disk-secret")
+    sh(f"truncate -s 64M {SLOW_IMAGE} && losetup -f {SLOW_IMAGE} && modprobe dm-delay")
+    sh(f"dmsetup create slow --table '{slow_table(0)}' && mkfs.ext4 -q -m 0 /dev/mapper/slow && "
+       "mkdir -p /slow && mount /dev/mapper/slow /slow")
+    sh(f"ecryptfsctl create /slow/lower /slow/plain --key-file {secret} && "
+       f"ecryptfsctl unlock /slow/plain --key-file {secret}")
+    os.makedirs(drop_in)
+    with open(f"{drop_in}/short.conf", "w") as file:
+        file.write(f"[Service]\nTimeoutStopSec={unit_seconds}\n")
+    sh("systemctl daemon-reload && sync -f /slow/plain")
+    disk_takes(write_ms)
+    content = os.urandom(length)
+    with open("/slow/plain/file", "wb") as file:
+        file.write(content)
+    start = time.monotonic()
+    out = sh("ecryptfsctl lock --force /slow/plain; echo exit $?", timeout=400)
+    took = time.monotonic() - start
+    check(f"{name}: it is", took > unit_seconds * 1.5, f"{took:.1f} s of the unit's {unit_seconds}")
+    check(f"{name}: closed all the same", out.split()[-1] == "0" and not os.path.ismount("/slow/plain"), out)
+    disk_takes(0)
+    os.unlink(f"{drop_in}/short.conf")
+    sh("systemctl daemon-reload")
+    sh("umount /slow && mount /dev/mapper/slow /slow", timeout=400)
+    sh(f"ecryptfsctl unlock /slow/plain --key-file {secret}")
+    with open("/slow/plain/file", "rb") as file:
+        found = file.read()
+    check(f"{name}: all is there", found == content, f"{len(found)} of {length} bytes")
+    sh("ecryptfsctl lock /slow/plain && umount /slow && dmsetup remove slow")
+
+
 def main():
     global UNIT
     sh("systemctl start ssh")
@@ -137,7 +186,8 @@ def main():
     term = session()
     term.run("echo here > note")
     close("a plain session", term)
-    for part in (failed_stop, stopped_by_hand, login_soon_after, broker_dies_meanwhile, login_meanwhile):
+    for part in (failed_stop, stopped_by_hand, login_soon_after, broker_dies_meanwhile, login_meanwhile,
+                 slow_disk):
         attempt(part.__name__, part)
     finish()
 
