@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# vm: kernels=6.1,6.12 timeout=2400 host-before=tests/fs/build
+# vm: kernels=6.1,6.12 timeout=3600 host-before=tests/fs/build
 # fsx: random file calls (OPS of them) on each option set of the vectors (a tenth of it on the other
 # ciphers and on the old kernel), compared with a plain ext4, with caches dropped and the filesystem
 # unmounted and mounted again in between; then several processes on one file.
