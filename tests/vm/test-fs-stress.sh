@@ -12,7 +12,7 @@ shift $(($# > 0))
 parts=${1:-fio stressors}
 shift $(($# > 0))
 names=$*
-seconds=${SECONDS_EACH:-2}
+seconds=${SECONDS_EACH:-1}
 # Some write at offsets of gigabytes, or until the disk is full: it is full soon.
 fs_size=256M
 

@@ -38,7 +38,7 @@ monitor() {	# SOCKET COMMAND...
 # keep_warm IMAGE DIR: boots a guest up to where it waits, and leaves its disk and state in DIR.
 keep_warm() {
 	local image=$1 dir=$2 work end go
-	rm -rf "$image"/warm-*
+	rm -rf "${dir%-*}"-*
 	work=$(mktemp -d "$build/vm/warm.XXXXXX")
 	mkdir -p "$work/job" "$work/share" "$dir.new"
 	cp --sparse=always --reflink=auto "$image/disk" "$dir.new/disk"
@@ -72,7 +72,7 @@ keep_warm() {
 # nothing where it cannot be made, and then the guest boots.
 find_warm() {
 	local image=$1 log=$logs/vm-warm-$kernel.log start=$SECONDS
-	warm=$image/warm-$(warm_key)
+	warm=$image/warm-$cpus-$(warm_key)
 	exec 8>"$image.warm.lock"
 	flock 8
 	if [ ! -d "$warm" ]; then
