@@ -281,6 +281,8 @@ int ecfs_setattr(ecfs_idmap_t *idmap, struct dentry *dentry, struct iattr *attr)
 	int err;
 
 	err = setattr_prepare(ECFS_NOP_IDMAP, dentry, attr);
+	if (!err && IS_IMMUTABLE(inode))
+		err = -EPERM;		/* before anything is cut that cannot be cut below */
 	if (err)
 		return err;
 	lower_attr = *attr;

@@ -255,6 +255,9 @@ static ssize_t write_locked(struct kiocb *iocb, struct iov_iter *from)
 	err = check_locked(inode);
 	if (err)
 		return err;
+	/* Below, a write is refused now, and what waited in memory would be refused later. */
+	if (IS_IMMUTABLE(inode))
+		return -EPERM;
 	len = generic_write_checks(iocb, from);
 	if (len <= 0)
 		return len;
@@ -320,15 +323,18 @@ static int file_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	return err ?: lower_err;
 }
 
-/* New extents for a mapping exist already: a mapped file does not grow. */
+/*
+ * New extents for a mapping exist already: a mapped file does not grow. An immutable one is not written
+ * to by who mapped it before.
+ */
 static vm_fault_t page_mkwrite(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 
-	/* Against ecfs_lock(), which flushes for the last time under it. */
+	/* Against ecfs_lock() and chattr +i, which flush for the last time under it. */
 	filemap_invalidate_lock_shared(inode->i_mapping);
-	if (!check_locked(inode))
+	if (!check_locked(inode) && !IS_IMMUTABLE(inode))
 		ret = filemap_page_mkwrite(vmf);
 	filemap_invalidate_unlock_shared(inode->i_mapping);
 	return ret;

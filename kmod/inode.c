@@ -518,24 +518,39 @@ static int fileattr_get(struct dentry *dentry, ecfs_fileattr_t *attr)
 }
 
 /* An immutable file cannot be written any more: what is delayed goes down first. */
-static int fileattr_set(ecfs_idmap_t *idmap, struct dentry *dentry, ecfs_fileattr_t *attr)
+static int set_fileattr_below(struct inode *inode, struct dentry *dentry, ecfs_fileattr_t *attr)
 {
-	struct inode *inode = d_inode(dentry);
 	struct vfsmount *mnt = ecfs_sb(inode->i_sb)->lower_mnt;
-	int err = 0;
+	int err = mnt_want_write(mnt);
 
-	/* Names are compared byte by byte here: see ecfs_iget(). */
-	if (attr->flags_valid && (attr->flags & FS_CASEFOLD_FL))
-		return -EOPNOTSUPP;
-	if (S_ISREG(inode->i_mode))
-		err = ecfs_write_back(inode);
-	if (!err)
-		err = mnt_want_write(mnt);
 	if (err)
 		return err;
 	err = vfs_fileattr_set(ECFS_NOP_IDMAP, ecfs_lower_dentry(dentry), attr);
 	mnt_drop_write(mnt);
 	ecfs_copy_attr(inode);
+	return err;
+}
+
+/*
+ * What memory holds is put below first: a file that is immutable takes it no more. With the lock,
+ * nobody makes a mapped page dirty in between.
+ */
+static int fileattr_set(ecfs_idmap_t *idmap, struct dentry *dentry, ecfs_fileattr_t *attr)
+{
+	struct inode *inode = d_inode(dentry);
+	int err = 0;
+
+	/* Names are compared byte by byte here: see ecfs_iget(). */
+	if (attr->flags_valid && (attr->flags & FS_CASEFOLD_FL))
+		return -EOPNOTSUPP;
+	if (!S_ISREG(inode->i_mode))
+		return set_fileattr_below(inode, dentry, attr);
+	filemap_invalidate_lock(inode->i_mapping);
+	if (!IS_IMMUTABLE(inode))
+		err = ecfs_write_back(inode);
+	if (!err)
+		err = set_fileattr_below(inode, dentry, attr);
+	filemap_invalidate_unlock(inode->i_mapping);
 	return err;
 }
 

@@ -20,6 +20,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -1050,6 +1051,64 @@ static void cut_by_crash(void)
 	}
 }
 
+static void set_flags(int fd, int flags)
+{
+	MUST(ioctl(fd, FS_IOC_SETFLAGS, &flags));
+}
+
+static sigjmp_buf after_sigbus;
+
+static void on_sigbus(int sig)
+{
+	siglongjmp(after_sigbus, 1);
+}
+
+static bool store_faults(char *at)
+{
+	struct sigaction action = { .sa_handler = on_sigbus }, old;
+	volatile bool faulted = true;
+
+	MUST(sigaction(SIGBUS, &action, &old));
+	if (!sigsetjmp(after_sigbus, 1)) {
+		*(volatile char *)at = 'X';
+		faulted = false;
+	}
+	MUST(sigaction(SIGBUS, &old, NULL));
+	return faulted;
+}
+
+/* What the lower file refuses is refused at once, and not when its writer has long gone. */
+static void immutable(void)
+{
+	static char bytes[16384];
+	int fd = create("a", bytes, sizeof(bytes)), other;
+	char *map = mmap(NULL, sizeof(bytes), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	REQUIRE(map != MAP_FAILED);
+	memset(bytes, 'b', 4096);
+	memset(map, 'b', 4096);				/* dirty when the flag comes */
+	set_flags(fd, FS_IMMUTABLE_FL);
+	REQUIRE(pwrite(fd, "X", 1, 0) < 0 && errno == EPERM);
+	REQUIRE(pwrite(fd, "X", 1, sizeof(bytes)) < 0 && errno == EPERM);
+	REQUIRE(ftruncate(fd, 100) < 0 && errno == EPERM);
+	REQUIRE(ftruncate(fd, 100000) < 0 && errno == EPERM);
+	REQUIRE(fallocate(fd, 0, 0, 100000) < 0 && errno == EPERM);
+	REQUIRE(store_faults(map) && store_faults(map + 8192));
+	MUST(fsync(fd));
+	other = MUST(open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	MUST(syncfs(other));
+	close(other);
+	set_flags(fd, 0);
+	MUST(munmap(map, sizeof(bytes)));
+	drop_caches();
+	expect_content("a", bytes, sizeof(bytes));
+	REQUIRE(pwrite(fd, "b", 1, 5000) == 1);
+	bytes[5000] = 'b';
+	MUST(close(fd));
+	drop_caches();
+	expect_content("a", bytes, sizeof(bytes));
+}
+
 /* Cut short by damage, inside an extent: what is missing is not read as noise, also after a write behind it. */
 static void short_below(void)
 {
@@ -1369,6 +1428,7 @@ static const struct {
 	{ "sendfile to a file", sendfile_to_file },
 	{ "copy_file_range", copy_range },
 	{ "O_DIRECT", direct },
+	{ "an immutable file", immutable },
 	{ "time stamps to the nanosecond", time_nanoseconds },
 	{ "atime untouched by header reads", atime_of_header },
 	{ "RLIMIT_FSIZE counts the upper size", fsize_limit },
@@ -1416,9 +1476,10 @@ static const struct {
 
 static void clear(void)
 {
-	char command[PATH_MAX + 32];
+	char command[2 * PATH_MAX + 64];
 
-	snprintf(command, sizeof(command), "rm -rf '%s/check'", upper);
+	/* what a check that failed has left immutable cannot be removed */
+	snprintf(command, sizeof(command), "chattr -R -f -i '%s/check'; rm -rf '%s/check'", upper, upper);
 	if (system(command))
 		fprintf(stderr, "posix: could not clear %s/check\n", upper);
 }
