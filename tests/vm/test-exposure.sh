@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# vm: kernels=6.1,6.12 timeout=600
+# vm: kernels=6.1,6.12 cpus=1 timeout=600
 # systemd-analyze security: the broker at 2.0 or better, the worker at 4.0 or better.
 passed=0
 failed=0

@@ -129,7 +129,7 @@ part_fio() {
 stressors="access acl chattr chdir chmod chown dentry dir dirdeep dirmany dnotify dup
 	fallocate fanotify fcntl fd-fork file-ioctl filename filerace flock fpunch fsize fstat
 	getdent handle hdd inode-flags inotify io iomix lease link locka lockf lockmix lockofd metamix
-	mknod open pseek rename symlink sync-file touch umask unlink utime verity xattr
+	mknod open pseek rename symlink touch umask unlink utime verity xattr
 	aio aiol mmapmany readahead revio seek sendfile splice"
 # With metadata in the xattr and plain names: those that work the metadata hardest.
 xattr_stressors="acl dentry fsize hdd link metamix rename xattr"
@@ -137,6 +137,7 @@ xattr_stressors="acl dentry fsize hdd link metamix rename xattr"
 # What of that class is no test of the filesystem that it is pointed at.
 left_out() {
 	case $1 in
+	sync-file) echo "begins with 512 MiB of zeros, whatever size it is told; fsx has sync_file_range" ;;
 	copy-file) echo "takes no less than 128 MiB of holes, which this format writes: no copy ends in time" ;;
 	binderfs) echo "mounts binderfs and works on that" ;;
 	bind-mount) echo "mounts /dev/pts and the root again and again; no file is touched" ;;
@@ -156,7 +157,7 @@ stress() {
 	mkdir "$2/stress"
 	# what they write by default, a gigabyte each, is no second's work here
 	case $1 in
-	fallocate|hdd|iomix|readahead|revio|sync-file) _size="--$1-bytes 16m" ;;
+	fallocate|hdd|iomix|readahead|revio) _size="--$1-bytes 16m" ;;
 	seek) _size="--seek-size 16m" ;;
 	*) _size='' ;;
 	esac
@@ -238,7 +239,7 @@ part_stressors() {
 		run_stressors aes128-names-fn16 $names
 		return
 	fi
-	for name in binderfs bind-mount eventfd fiemap ioprio procfs statmount; do
+	for name in binderfs bind-mount copy-file eventfd fiemap ioprio procfs statmount sync-file; do
 		echo "    left out: $name: $(left_out $name)"
 	done
 	# shellcheck disable=SC2086 # lists
