@@ -17,8 +17,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 
 from homes import (HELD, PASSWORDS, WAYS, Denied, daemon_figures, daemon_pid, find_in_process,
                    home_open, inodes_of_ecfs, keyring_keys, legacy_keys, legacy_manifest,
-                   leftovers, login_ssh, login_su, logout, make_world, mount_of, mount_states, run_by_cron,
-                   same_files, sh, uid_of, unreclaimable_slab_kib, wait_until)
+                   leftovers, login_ssh, login_su, logout, make_world, mount_of, mount_states,
+                   run_by_cron, same_files, sh, uid_of, unreclaimable_slab_kib, wait_until)
 from report import attempt, check, finish, skip
 
 # The older guest shows that it works there; the long run is for the default one.
@@ -218,7 +218,8 @@ def figures():
 
 
 def cycles():
-    """Mounts, descriptors, slab and memory are after all cycles where they were after five. Each opens a hundred files, so that anything kept of each would make megabytes."""
+    """Mounts, descriptors, slab and memory are after all cycles where they were after five. Each
+    opens a hundred files, so that anything kept of each would make megabytes."""
     before, ways = None, (login_ssh, login_su)
     for i in range(CYCLES):
         term = ways[i % len(ways)]("vera", PASSWORDS["vera"])
