@@ -2,6 +2,7 @@
 """A private bus with the real broker, key helper and store on it, in a mount namespace that has
 homes and a user database of its own."""
 import collections
+import contextlib
 import fcntl
 import json
 import os
@@ -254,6 +255,34 @@ class Environment:
         accepting = "00010000"
         with open("/proc/net/unix") as sockets:
             return any(line.split()[3] == accepting and line.split()[-1] == path for line in sockets)
+
+    @contextlib.contextmanager
+    def in_place_of_store(self, serve):
+        """serve(connection), in a thread, for each that the broker makes to its store. The real one is
+        at store.away meanwhile."""
+        path, away = f"{self.run}/store.socket", f"{self.run}/store.away"
+        os.rename(path, away)
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        door.bind(path)
+        door.listen(64)
+
+        def accept():
+            while True:
+                try:
+                    connection, _ = door.accept()
+                except OSError:
+                    return
+                serve(connection)
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield
+        finally:
+            door.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            door.close()
+            os.unlink(path)
+            os.rename(away, path)
 
     def kill_broker(self):
         self.broker.send_signal(signal.SIGKILL)

@@ -1390,21 +1390,11 @@ class Limits(Case):
     def test_left_to_the_store(self):
         """Whoever comes and goes leaves the store with no more work than who waits."""
         create_home()
-        real = f"{env.run}/store.socket"
-        os.rename(real, real + ".away")
-        hung = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        hung.bind(real)
-        hung.listen(64)
         accepted = []
 
-        def take_requests():
-            while True:
-                try:
-                    connection, _ = hung.accept()
-                except OSError:
-                    return
-                connection.recv(131072)
-                accepted.append(connection)
+        def take_request(connection):
+            connection.recv(131072)
+            accepted.append(connection)
 
         def come_and_go():
             bus = dbus.bus.BusConnection(env.address)
@@ -1413,21 +1403,13 @@ class Limits(Case):
             bus.flush()
             time.sleep(0.3)
             bus.close()
-        thread = threading.Thread(target=take_requests)
-        thread.start()
-        try:
+        with env.in_place_of_store(take_request):
             for _ in range(12):
                 as_user(BOB, come_and_go)
             self.refused("RateLimited", as_user, BOB, lambda: env.call("ListVaults", ""))
             self.refused("RateLimited", as_user, BOB, lambda: env.call(
                 "ChangeLoginSecret", "shh", "bob", sealed("a"), sealed("b")))
             self.assertEqual(len(accepted), 8)
-        finally:
-            hung.shutdown(socket.SHUT_RDWR)
-            thread.join()
-            hung.close()
-            os.unlink(real)
-            os.rename(real + ".away", real)
         self.assertEqual(self.log_in("right"), "M")
         for connection in accepted:
             connection.close()
@@ -1440,16 +1422,11 @@ class Limits(Case):
         path = as_user(BOB, lambda: str(env.call("CreateVault", "sa{sv}h", "directory", dbus.Dictionary(
             options, signature="sv"), sealed("x"))[0]))
         create_home("carol")
-        real = f"{env.run}/store.socket"
-        os.rename(real, real + ".away")
-        door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        door.bind(real)
-        door.listen(64)
         hung = []
 
         def pass_on(connection):
             store = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            store.connect(real + ".away")
+            store.connect(f"{env.run}/store.away")
             while request := connection.recv(131072):
                 if b"/home/bob/lower" in request:
                     hung.append(connection)
@@ -1459,21 +1436,14 @@ class Limits(Case):
             connection.close()
             store.close()
 
-        def serve():
-            while True:
-                try:
-                    connection, _ = door.accept()
-                except OSError:
-                    return
-                threading.Thread(target=pass_on, args=(connection,), daemon=True).start()
-        thread = threading.Thread(target=serve)
-        thread.start()
+        def serve(connection):
+            threading.Thread(target=pass_on, args=(connection,), daemon=True).start()
 
         def seconds(function, *args, **options):
             start = time.monotonic()
             self.found = function(*args, **options)
             return time.monotonic() - start
-        try:
+        with env.in_place_of_store(serve):
             # PAM waits 2 s for the first.
             mark = seconds(env.call, "MarkLoginSecretStale", "s", "alice")
             found = seconds(env.call, "ResolveVault", "s", "alice")
@@ -1486,14 +1456,8 @@ class Limits(Case):
             bobs = as_user(BOB, lambda: str(env.call("ResolveVault", "s", "open")))
             self.assertEqual(bobs, path)
             self.assertEqual(len(hung), 1)
-        finally:
-            door.shutdown(socket.SHUT_RDWR)
-            thread.join()
-            door.close()
-            os.unlink(real)
-            os.rename(real + ".away", real)
-            for connection in hung:
-                connection.close()
+        for connection in hung:
+            connection.close()
         print(f"mark {mark:.1f} s, alice {found:.1f} s, list {first:.1f} s, and again {again:.1f} s")
         self.assertLess(mark, 1)
         self.assertLess(found, 1)
@@ -2092,34 +2056,27 @@ class Restart(Case):
     def test_helper_hangs_or_lies(self):
         """A store that does not answer costs its 10 s; one that answers nonsense, nothing."""
         path, _, _ = create_home()
-        real = f"{env.run}/store.socket"
-        os.rename(real, real + ".away")
-        fake = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        fake.bind(real)
-        fake.listen(8)
-        try:
+        answers, unanswered = [], []
+
+        def lie(connection):
+            connection.recv(131072)
+            if not answers:
+                unanswered.append(connection)
+                return
+            connection.send(answers.pop())
+            connection.close()
+        with env.in_place_of_store(lie):
             for answer in (b"nonsense", b"{}", b'{"found":"vault","uid":-5}', b"[]",
                            b'{"error":5}', b'{"uid":61000,"found":"vault"}'):
-                thread = threading.Thread(target=self.answer_once, args=(fake, answer))
-                thread.start()
+                answers.append(answer)
                 message = self.log_in("right")
-                thread.join()
                 with self.subTest(answer):
-                    self.assertTrue(message.startswith("E "), message)
+                    self.assertTrue(message.startswith("E ") and not answers, message)
             message = self.log_in("right")
-            self.assertTrue(message.startswith("E TimedOut "), message)
-        finally:
-            fake.close()
-            os.unlink(real)
-            os.rename(real + ".away", real)
+            self.assertTrue(message.startswith("E TimedOut ") and unanswered, message)
+        for connection in unanswered:
+            connection.close()
         self.assertEqual(self.log_in("right"), "M")
-
-    @staticmethod
-    def answer_once(fake, answer):
-        connection, _ = fake.accept()
-        connection.recv(131072)
-        connection.send(answer)
-        connection.close()
 
 
 class Secrets(Case):
