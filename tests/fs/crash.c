@@ -59,7 +59,7 @@ static atomic_bool down;
 static uint64_t random_state;
 static unsigned long n_writes, n_synced, n_checked, n_old, n_shorter, n_emptied, n_headless, n_holes, n_round;
 
-static void fail(const char *format, ...)
+void fail(const char *format, ...)
 {
 	va_list args;
 

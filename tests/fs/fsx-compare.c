@@ -29,7 +29,7 @@ void fsx_compare_stat(struct fsx *f, const char *what, const struct stat *sut,
 	compare_number(f, what, "device", sut->st_rdev, oracle->st_rdev);
 	if (!S_ISDIR(oracle->st_mode))
 		compare_number(f, what, "size", sut->st_size, oracle->st_size);
-	/* not the blocks: where holes and reserves are is a filesystem's own affair (see posix.c) */
+	/* not the blocks: where holes and reserves are is a filesystem's own affair (see posix-attr.c) */
 }
 
 void fsx_compare_fd(struct fsx *f, const struct fsx_slot *slot)

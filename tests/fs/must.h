@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Says what is wrong and exits. */
-static void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 /* The call that must not fail. */
 static inline long must(long ret, const char *what)
@@ -24,7 +24,8 @@ static inline long must(long ret, const char *what)
 #define REQUIRE(condition)						\
 	do {								\
 		if (!(condition))					\
-			fail("line %d: not %s (errno %s)", __LINE__, #condition, strerror(errno)); \
+			fail("%s, line %d: not %s (errno %s)", basename(__FILE__),	\
+			     __LINE__, #condition, strerror(errno));	\
 	} while (0)
 
 #endif

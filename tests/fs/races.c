@@ -28,7 +28,7 @@
 static atomic_bool done;
 static const char *running;
 
-static void fail(const char *format, ...)
+void fail(const char *format, ...)
 {
 	va_list args;
 

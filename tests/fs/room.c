@@ -43,7 +43,7 @@ static void stop_flusher(void)
 	flusher = 0;
 }
 
-static void fail(const char *format, ...)
+void fail(const char *format, ...)
 {
 	va_list args;
 
