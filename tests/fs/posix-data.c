@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static size_t header_len = 8192;
+#define HEADER_LEN 8192
 
 void splice_to_file(void)
 {
@@ -249,7 +249,7 @@ void holes_read_zero(void)
 static void lower_size_is(off_t size)
 {
 	struct stat st;
-	off_t want = (in_xattr ? 0 : (off_t)header_len) + (size + 4095) / 4096 * 4096;
+	off_t want = (in_xattr ? 0 : HEADER_LEN) + (size + 4095) / 4096 * 4096;
 
 	sync();
 	lower_stat(&st);

@@ -179,7 +179,7 @@ int main(int argc, char **argv)
 	upper = argv[optind];
 	lower = argv[optind + 1];
 	for (size_t i = 0; i < sizeof(content); i++)
-		content[i] = "0123456789abcdef"[(i ^ i >> 8) & 15];
+		content[i] = "0123456789abcdef"[(i ^ i >> 8 ^ i >> 12) & 15];
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
 		if (!wanted(i, argv + optind + 2))
 			continue;
