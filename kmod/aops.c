@@ -680,16 +680,22 @@ static void shrink_back(struct inode *inode, loff_t size)
 		ecfs_warn(inode, "cannot go back to the old size");
 }
 
-/* Is a gap too long for the disk? What fallocate() has kept behind the end needs no more room. */
+/* Is a gap too long for the disk? */
 static bool is_hopeless(struct inode *inode, loff_t size)
 {
 	struct ecfs_inode *ei = ecfs_i(inode);
 	loff_t gap = size - ei->backed;
-	loff_t kept = inode_get_bytes(ei->lower) - i_size_read(ei->lower);
+	struct file *lower;
+	bool lacks;
 
 	if (gap < ECFS_LONG_GAP_LEN)
 		return false;
-	return ecfs_lower_lacks(inode->i_sb, gap - clamp_t(loff_t, kept, 0, gap));
+	lower = ecfs_lower_file(ei);
+	if (!lower)
+		return false;
+	lacks = ecfs_lower_lacks(lower, gap);
+	fput(lower);
+	return lacks;
 }
 
 /**

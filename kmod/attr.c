@@ -51,8 +51,8 @@ void ecfs_copy_attr(struct inode *inode)
 		inode_set_mtime_to_ts(inode, inode_get_mtime(lower));
 		inode_set_ctime_to_ts(inode, inode_get_ctime(lower));
 	}
-	spin_unlock(&inode->i_lock);
 	inode_set_flags(inode, lower->i_flags & COPIED_FLAGS, COPIED_FLAGS);
+	spin_unlock(&inode->i_lock);
 	inode_set_atime_to_ts(inode, inode_get_atime(lower));
 	if (!S_ISREG(inode->i_mode))
 		i_size_write(inode, i_size_read(lower));

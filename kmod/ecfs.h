@@ -95,7 +95,7 @@ struct file *ecfs_lower_file(struct ecfs_inode *ei);
 int ecfs_lower_read(struct file *file, struct iov_iter *iter, loff_t pos, size_t *ret_len);
 int ecfs_lower_write(struct file *file, struct iov_iter *iter, loff_t pos);
 int ecfs_lower_check(struct super_block *sb, const struct path *path, const char **ret_why);
-bool ecfs_lower_lacks(struct super_block *sb, u64 len);
+bool ecfs_lower_lacks(struct file *file, u64 len);
 
 /* meta.c */
 void ecfs_meta_peek(struct inode *inode, struct dentry *lower_dentry);
@@ -122,6 +122,7 @@ int ecfs_inode_cache_init(void);
 void ecfs_inode_cache_exit(void);
 int ecfs_fill_super(struct super_block *sb, struct fs_context *fc);
 int ecfs_claim_lower(struct ecfs_sb *sbi, struct fs_context *fc);
+void ecfs_give_up_claim(struct ecfs_sb *sbi);
 void ecfs_sb_free(struct ecfs_sb *sbi);
 
 /* xattr.c */

@@ -410,6 +410,8 @@ static long file_fallocate(struct file *file, int mode, loff_t offset, loff_t le
 		return -EOPNOTSUPP;
 	inode_lock(inode);
 	err = check_locked(inode);
+	if (!err && IS_IMMUTABLE(inode))	/* since the VFS looked */
+		err = -EPERM;
 	if (!err && ecfs_i(inode)->kind != ECFS_KIND_CRYPT)
 		err = -EOPNOTSUPP;
 	if (!err && !(mode & FALLOC_FL_KEEP_SIZE))

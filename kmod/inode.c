@@ -517,7 +517,6 @@ static int fileattr_get(struct dentry *dentry, ecfs_fileattr_t *attr)
 	return vfs_fileattr_get(ecfs_lower_dentry(dentry), attr);
 }
 
-/* An immutable file cannot be written any more: what is delayed goes down first. */
 static int set_fileattr_below(struct inode *inode, struct dentry *dentry, ecfs_fileattr_t *attr)
 {
 	struct vfsmount *mnt = ecfs_sb(inode->i_sb)->lower_mnt;
@@ -532,7 +531,7 @@ static int set_fileattr_below(struct inode *inode, struct dentry *dentry, ecfs_f
 }
 
 /*
- * What memory holds is put below first: a file that is immutable takes it no more. With the lock,
+ * What is delayed goes down first: an immutable file cannot be written any more. With the lock,
  * nobody makes a mapped page dirty in between.
  */
 static int fileattr_set(ecfs_idmap_t *idmap, struct dentry *dentry, ecfs_fileattr_t *attr)

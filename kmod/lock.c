@@ -90,5 +90,8 @@ int ecfs_lock(struct super_block *sb)
 		cond_resched();
 	}
 	shrink_dcache_sb(sb);
+	/* Who still has files open gets ENOKEY, and shall not keep the next mount out. */
+	if (!err)
+		ecfs_give_up_claim(sbi);
 	return err;
 }

@@ -98,23 +98,35 @@ int ecfs_lower_check(struct super_block *sb, const struct path *path, const char
 	return 0;
 }
 
-/* What is free below, or U64_MAX where that is not told: network filesystems and FUSE may not. */
-static u64 free_len(const struct path *lower)
+/*
+ * What is free below, or U64_MAX where that is not told: network filesystems and FUSE may not. Asked
+ * of a file, because a directory may answer for the quota of its project.
+ */
+static u64 free_len(const struct file *lower)
 {
 	struct kstatfs buf;
-
 	u64 len;
 
-	if (vfs_statfs(lower, &buf) || !buf.f_blocks ||
-	    check_mul_overflow(buf.f_bfree, (u64)buf.f_bsize, &len))
+	if (vfs_statfs(&lower->f_path, &buf) || !buf.f_blocks || !buf.f_frsize ||
+	    check_mul_overflow(buf.f_bfree, (u64)buf.f_frsize, &len))
 		return U64_MAX;
 	return len;
 }
 
+/* What fallocate() has kept behind the end. i_blocks may say less than the filesystem does. */
+static u64 kept_len(const struct file *lower)
+{
+	struct kstat stat;
+
+	if (ecfs_vfs_getattr(&lower->f_path, &stat, STATX_BLOCKS | STATX_SIZE, 0))
+		return U64_MAX;
+	return stat.blocks * 512 > stat.size ? stat.blocks * 512 - stat.size : 0;
+}
+
 /**
  * ecfs_lower_lacks() - is there certainly no room below for a growth?
- * @sb:	ours
- * @len:	bytes, of new blocks
+ * @file:	the lower file
+ * @len:	bytes behind its end
  *
  * For a long gap, whose zeros would fill the disk for minutes before they fail. It counts what is
  * reserved for root as free, and says no where the lower filesystem does not say: only writing
@@ -122,18 +134,18 @@ static u64 free_len(const struct path *lower)
  *
  * Context: may sleep, writes back the lower filesystem before it says yes.
  */
-bool ecfs_lower_lacks(struct super_block *sb, u64 len)
+bool ecfs_lower_lacks(struct file *file, u64 len)
 {
-	struct path path = ecfs_lower_path(sb, ecfs_sb(sb)->lower_root);
-	struct super_block *lower = path.dentry->d_sb;
+	struct super_block *lower = file_inode(file)->i_sb;
+	u64 kept = kept_len(file);
 
-	if (free_len(&path) >= len)
+	if (kept >= len || free_len(file) >= len - kept)
 		return false;
 	if (!down_read_trylock(&lower->s_umount))
 		return false;
 	sync_filesystem(lower);
 	up_read(&lower->s_umount);
-	return free_len(&path) < len;
+	return free_len(file) < len - kept;
 }
 
 /**

@@ -244,7 +244,8 @@ static int reconfigure(struct fs_context *fc)
 	struct super_block *lower = ecfs_sb(sb)->lower_root->d_sb;
 	int err;
 
-	if (sb_rdonly(sb) && !(fc->sb_flags & SB_RDONLY)) {
+	/* Flags that are not in the mask are not asked for: fspick(2) begins with none. */
+	if (sb_rdonly(sb) && (fc->sb_flags_mask & ~fc->sb_flags & SB_RDONLY)) {
 		if (ecfs_opt(sb, ECFS_OPT_ENCRYPTED_VIEW) || sb_rdonly(lower) ||
 		    __mnt_is_readonly(ecfs_sb(sb)->lower_mnt))
 			return -EROFS;

@@ -196,7 +196,7 @@ static const struct ecfs_sb *find_writer(const struct ecfs_sb *sbi)
 
 /**
  * ecfs_claim_lower() - be the one superblock that may write to a lower directory
- * @sbi:	stands on its lower directory; keeps the claim until it is freed
+ * @sbi:	stands on its lower directory; keeps the claim until it is locked or freed
  * @fc:		for the message
  *
  * Two of them would know nothing of each other: each holds sizes and pages of its own, and writes
@@ -219,8 +219,11 @@ int ecfs_claim_lower(struct ecfs_sb *sbi, struct fs_context *fc)
 	return -EBUSY;
 }
 
-/* When all is written back: the next one may be there before this function ends. */
-static void give_up_claim(struct ecfs_sb *sbi)
+/**
+ * ecfs_give_up_claim() - let another superblock write to the lower directory
+ * @sbi:	has written all that it ever will; need not have a claim
+ */
+void ecfs_give_up_claim(struct ecfs_sb *sbi)
 {
 	mutex_lock(&writers_lock);
 	list_del_init(&sbi->writer);
@@ -237,7 +240,7 @@ void ecfs_sb_free(struct ecfs_sb *sbi)
 
 	if (!sbi)
 		return;
-	give_up_claim(sbi);
+	ecfs_give_up_claim(sbi);
 	ecfs_keys_free(&sbi->keys);
 	list_for_each_entry_safe(sig, next, &sbi->opts.sigs, list)
 		kfree(sig);
