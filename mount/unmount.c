@@ -160,6 +160,28 @@ static int umount_name(int parent, const char *name, int flags)
 	return umount2(name, UMOUNT_NOFOLLOW | flags) < 0 ? -errno : 0;
 }
 
+/*
+ * A second mount of the same filesystem, of ours alone: it does not make the first one busy, and what
+ * it shows outlives that. -1 if there can be none.
+ */
+static int open_view(int parent, const char *name)
+{
+	return open_tree(parent, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW |
+			 AT_NO_AUTOMOUNT);
+}
+
+/*
+ * A mount namespace of somebody's own, a sandbox or a container that was left running, keeps the
+ * filesystem and its key when the mount has gone from here. Then it loses the key, too.
+ */
+static void wipe_what_lives_on(int view)
+{
+	_cleanup_close_ int root = view < 0 ? -1 : open_root(view, ".");
+
+	if (root >= 0)
+		(void)ioctl(root, ECFS_IOC_LOCK);	/* the in-tree engine has no such call */
+}
+
 /* The key goes first: what still runs in there gets ENOKEY instead of plaintext. */
 static int wipe_and_detach(int parent, const char *name, struct ec_why *why)
 {
@@ -212,7 +234,7 @@ static int umount_with_patience(const struct ec_unmount_request *request, int pa
 int ec_unmount(const struct ec_unmount_request *request, struct ec_unmount_result *ret,
 	       struct ec_why *why)
 {
-	_cleanup_close_ int parent = -1;
+	_cleanup_close_ int parent = -1, view = -1;
 	char text[600];
 	const char *name;
 	int r;
@@ -226,7 +248,11 @@ int ec_unmount(const struct ec_unmount_request *request, struct ec_unmount_resul
 	if (!is_on_top(parent, name, request))
 		return check_gone(request, why);
 	write_back(request, parent, name);
+	view = open_view(parent, name);
 	r = umount_with_patience(request, parent, name, &ret->blockers);
+	if (r == 0)
+		wipe_what_lives_on(view);
+	ec_closep(&view);
 	if (r == 0)
 		return 0;
 	if (r != -EBUSY)

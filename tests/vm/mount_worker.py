@@ -516,6 +516,30 @@ def busy(engine):
     with_broker("stop")
 
 
+def sandbox(engine):
+    """A mount namespace of somebody's own keeps a copy of the mount, which makes nothing busy."""
+    fresh()
+    with_broker("start", plan=plan())
+    with open(HOME + "/file", "w") as file:
+        file.write("plaintext")
+    inside = subprocess.Popen(
+        ["unshare", "-m", "--propagation", "private", "sh", "-c",
+         f"cat '{HOME}/file' && echo ready && read go && cat '{HOME}/file' 2>&1"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    seen = inside.stdout.readline()
+    check(f"{engine}: a sandbox sees the mount", seen == "plaintextready\n", seen)
+    broker = with_broker("stop")
+    check(f"{engine}: a sandbox does not make it busy", broker.status == 0 and not mounts.entry(HOME) and
+          broker.said("unmounted").get("detached") is False, broker.heard[-1:])
+    broker = with_broker("start", plan=plan())
+    check(f"{engine}: mounted again while the sandbox has the old one", broker.status == 0 and
+          open(HOME + "/file").read() == "plaintext", broker.heard[-1:])
+    left = inside.communicate("go\n")[0]
+    if engine == "ecfs":
+        check("ecfs: the sandbox gets no plaintext any more", "key" in left.lower(), left)
+    with_broker("stop")
+
+
 def bad_broker(engine):
     for name, kwargs in (("hung", {"mute": True}), ("talking garbage", {"garbage": True})):
         fresh()
@@ -1212,8 +1236,9 @@ def main():
     refusals = (bad_plans, on_plain_ecryptfs, failing_imports, no_engine)
     for engine in found:
         mounts.choose(engine)
-        for part in (good_plan, forbidden, busy, bad_broker, imports, hostile_owner, interrupted,
-                     used_meanwhile, cannot_open, full_disk, power_cut, killed) + (refusals if engine == found[0] else ()):
+        for part in (good_plan, forbidden, busy, sandbox, bad_broker, imports, hostile_owner,
+                     interrupted, used_meanwhile, cannot_open, full_disk, power_cut, killed,
+                     *(refusals if engine == found[0] else ())):
             if len(sys.argv) > 1 and part.__name__ not in sys.argv[1:]:
                 continue
             begun = time.monotonic()
