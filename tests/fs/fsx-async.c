@@ -97,6 +97,19 @@ static void run_ring(const struct io_uring_sqe *sqes, unsigned int n, long *ret)
 	}
 }
 
+/* A signal, of a lease that was broken or of a child, ends the wait early. */
+static void await_events(aio_context_t context, long n, struct io_event *ret)
+{
+	long done = 0, got;
+
+	while (done < n) {
+		got = syscall(SYS_io_getevents, context, n - done, n - done, ret + done, NULL);
+		if (got < 0 && errno != EINTR)
+			fsx_die("io_getevents");
+		done += got < 0 ? 0 : got;
+	}
+}
+
 /* Both interfaces give -errno where system calls give -1. */
 static struct fsx_result from_res(long res)
 {
@@ -161,8 +174,7 @@ static void op_aio(struct fsx *f)
 		second[s] = (struct fsx_result){ 0 };
 		if (submitted < 0)
 			continue;
-		if (syscall(SYS_io_getevents, aio, submitted, submitted, events, NULL) != submitted)
-			fsx_die("io_getevents");
+		await_events(aio, submitted, events);
 		for (long i = 0; i < submitted; i++) {
 			if (events[i].data == 0)
 				result[s] = from_res(events[i].res);

@@ -101,12 +101,12 @@ class Terminal:
         self.marks += 1
         mark = f"mark{self.marks}"
         self.seen = ""
-        # The quotes keep the echo of this line from looking like the answer.
-        self.send(f"echo; {command}; echo \"{mark}\"\"end:$?:\"")
+        # The quotes keep the echo of this line, which a narrow terminal shows in pieces, from looking
+        # like the answer.
+        self.send(f"echo \"{mark}\"\"begin:\"; {command}; echo \"{mark}\"\"end:$?:\"")
         _, match = self.expect(rf"{mark}end:(\d+):", timeout=timeout)
         body = self.log[:self.log.rindex(match.group(0))]
-        start = body.rfind(f'"{mark}""end:$?:"')
-        output = body[start:].split("\n", 1)[-1] if start >= 0 else body
+        output = body[body.rindex(f"{mark}begin:"):].split("\n", 1)[-1]
         return int(match.group(1)), output.replace("\r", "").strip("\n")
 
     def close(self):
