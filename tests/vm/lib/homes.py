@@ -160,10 +160,15 @@ def serial_prompt():
     if serial_line is None:
         serial_line = Terminal.serial(SERIAL)
         # The getty spoke before anybody listened, and the idle line may have echoed some of it
-        # back to it as a name: an empty answer brings the next prompt in either case.
+        # back to it as a name: an empty answer brings the next prompt in either case. It is the
+        # last one if nothing follows: login(1) takes 3 s to say that a password is wrong.
         serial_line.send("")
-        while serial_line.expect(LOGIN_PROMPT, r"Password: \Z", timeout=60)[0]:
-            serial_line.send("")
+        quiet = False
+        while not quiet:
+            if serial_line.expect(LOGIN_PROMPT, r"Password: \Z", timeout=60)[0]:
+                serial_line.send("")
+            else:
+                quiet = not serial_line.seen and not serial_line.read_some(5)
     return serial_line
 
 
