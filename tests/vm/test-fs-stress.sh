@@ -12,7 +12,7 @@ shift $(($# > 0))
 parts=${1:-fio stressors}
 shift $(($# > 0))
 names=$*
-seconds=${SECONDS_EACH:-1}
+seconds=${SECONDS_EACH:-2}
 # Some write at offsets of gigabytes, or until the disk is full: it is full soon.
 fs_size=256M
 
@@ -193,7 +193,7 @@ run_stressors() {
 		_verdict=$?
 		# an operation of some is a round of large writes, or a sync of the whole system
 		if [ $_verdict -eq 2 ] && [ "$_why" = ", no operation" ]; then
-			stress "$name" /upper $((seconds * 10))
+			stress "$name" /upper $((seconds * 30))
 			_verdict=$?
 		fi
 		case $_verdict in
