@@ -183,6 +183,14 @@ static int check_locked(const struct inode *inode)
 	return 0;
 }
 
+/* An immutable file: below, a write is refused now, and what waited in memory would be later. */
+static int check_writable(const struct inode *inode)
+{
+	int err = check_locked(inode);
+
+	return !err && IS_IMMUTABLE(inode) ? -EPERM : err;
+}
+
 static ssize_t read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	int err = check_locked(file_inode(iocb->ki_filp));
@@ -252,12 +260,9 @@ static ssize_t write_locked(struct kiocb *iocb, struct iov_iter *from)
 	ssize_t len;
 	int err;
 
-	err = check_locked(inode);
+	err = check_writable(inode);
 	if (err)
 		return err;
-	/* Below, a write is refused now, and what waited in memory would be refused later. */
-	if (IS_IMMUTABLE(inode))
-		return -EPERM;
 	len = generic_write_checks(iocb, from);
 	if (len <= 0)
 		return len;
@@ -334,7 +339,7 @@ static vm_fault_t page_mkwrite(struct vm_fault *vmf)
 
 	/* Against ecfs_lock() and chattr +i, which flush for the last time under it. */
 	filemap_invalidate_lock_shared(inode->i_mapping);
-	if (!check_locked(inode) && !IS_IMMUTABLE(inode))
+	if (!check_writable(inode))
 		ret = filemap_page_mkwrite(vmf);
 	filemap_invalidate_unlock_shared(inode->i_mapping);
 	return ret;
@@ -409,9 +414,7 @@ static long file_fallocate(struct file *file, int mode, loff_t offset, loff_t le
 	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		return -EOPNOTSUPP;
 	inode_lock(inode);
-	err = check_locked(inode);
-	if (!err && IS_IMMUTABLE(inode))	/* since the VFS looked */
-		err = -EPERM;
+	err = check_writable(inode);	/* it may have become so since the VFS looked */
 	if (!err && ecfs_i(inode)->kind != ECFS_KIND_CRYPT)
 		err = -EOPNOTSUPP;
 	if (!err && !(mode & FALLOC_FL_KEEP_SIZE))
