@@ -250,11 +250,11 @@ int ec_unmount(const struct ec_unmount_request *request, struct ec_unmount_resul
 	write_back(request, parent, name);
 	view = open_view(parent, name);
 	r = umount_with_patience(request, parent, name, &ret->blockers);
-	if (r == 0)
+	if (r == 0) {
 		wipe_what_lives_on(view);
-	ec_closep(&view);
-	if (r == 0)
 		return 0;
+	}
+	ec_closep(&view);	/* what is detached below shall not live on by it */
 	if (r != -EBUSY)
 		return ec_why_set(why, r, "%s cannot be unmounted: %s", request->target,
 				  strerror(-r));
