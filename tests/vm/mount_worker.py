@@ -1241,9 +1241,7 @@ def main():
                      *(refusals if engine == found[0] else ())):
             if len(sys.argv) > 1 and part.__name__ not in sys.argv[1:]:
                 continue
-            begun = time.monotonic()
             report.attempt(f"{engine}: {part.__name__}", part, engine)
-            print(f"# {engine}: {part.__name__}: {time.monotonic() - begun:.0f} s", flush=True)
         fresh()
     mounts.choose(found[0])		# leaves the module where it was
     report.finish()

@@ -12,7 +12,7 @@ shift $(($# > 0))
 parts=${1:-fio stressors}
 shift $(($# > 0))
 names=$*
-seconds=${SECONDS_EACH:-2}
+seconds=${SECONDS_EACH:-1}
 # Some write at offsets of gigabytes, or until the disk is full: it is full soon.
 fs_size=256M
 
@@ -150,7 +150,7 @@ left_out() {
 	esac
 }
 
-# stress NAME DIRECTORY SECONDS: 0 if both instances passed; 1 if stress-ng skipped them, 2 otherwise. The
+# stress NAME DIRECTORY SECONDS [OPERATIONS]: 0 if both instances passed; 1 if stress-ng skipped them, 2 otherwise. The
 # words of stress-ng are in /run/stress.out, $_why says what is wrong.
 stress() {
 	rm -rf "$2/stress"
@@ -164,7 +164,7 @@ stress() {
 	rm -f /run/stress.yaml
 	# shellcheck disable=SC2086 # two words or none
 	timeout $(($3 + 120)) stress-ng --"$1" 2 --timeout "$3" --temp-path "$2/stress" --verify \
-		$_size --metrics --yaml /run/stress.yaml >/run/stress.out 2>&1
+		$_size ${4:+--"$1"-ops "$4"} --metrics --yaml /run/stress.yaml >/run/stress.out 2>&1
 	_status=$? _why=''
 	_ops=$(sed -n 's/^ *bogo-ops: //p' /run/stress.yaml 2>/dev/null | head -n 1)
 	# 3: no resources, 4: not implemented; but when it has skipped all it was asked for, it says 0
@@ -193,7 +193,7 @@ run_stressors() {
 		_verdict=$?
 		# an operation of some is a round of large writes, or a sync of the whole system
 		if [ $_verdict -eq 2 ] && [ "$_why" = ", no operation" ]; then
-			stress "$name" /upper $((seconds * 30))
+			stress "$name" /upper 60 2
 			_verdict=$?
 		fi
 		case $_verdict in

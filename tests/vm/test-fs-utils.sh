@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# vm: kernels=6.12 timeout=1200 host-before=tests/fs/build
+# vm: kernels=6.12 timeout=1200 host-before=tests/vm/lib/bring-utils-tests
 # The kernel tests that the source package of ecryptfs-utils carries: all 31 must pass on ecfs. They
 # are unpacked from the source package into the guest's memory here, with three changes: the type
 # that they mount, the helper that makes keys (ours, as theirs needs their library built), and a
@@ -27,21 +27,16 @@ unpack() {
 	[ -f $tests/kernel/xattr.sh ] ||
 		sed 's|^\(.*\)/mmap-dir/test.*|touch $test_dir/file; \1/xattr/test $test_dir/file|' \
 			$tests/kernel/mmap-dir.sh >$tests/kernel/xattr.sh
-	# what libattr1-dev had in its day
-	mkdir -p /run/utils/include/attr
-	printf '#include <sys/xattr.h>\n#define ENOATTR ENODATA\n' >/run/utils/include/attr/xattr.h
+	# compiled where that is quick: bring-utils-tests
+	for _test in $tests/kernel/*/test.c; do
+		_test=${_test%/test.c}
+		cp "$bin/utils/${_test##*/}" "$_test/test" || return 1
+	done
 	chmod +x $tests/lib/etl-add-passphrase-key-to-keyring $tests/kernel/*.sh $tests/*.sh
 }
 
-# Two at a time: one for each processor.
-compile() {
-	for source in $tests/kernel/*/test.c; do
-		echo "$source"
-	done | xargs -P 2 -I{} sh -c 'gcc -std=gnu89 -O0 -w -I/run/utils/include -pthread -o "$(dirname {})/test" {}'
-}
-
-# Prints "pass NAME" or "fail NAME" for each. Each gets a lower filesystem of its own: lp-872905
-# fills the one it has, with a file that no mount with encrypted names can remove again.
+# Prints "pass NAME" with its seconds, or "fail NAME", for each. Each gets a lower filesystem of its
+# own: lp-872905 fills the one it has, with a file that no mount with encrypted names can remove again.
 run_tests() {
 	ETL_TYPE=$1
 	export ETL_TYPE
@@ -51,9 +46,10 @@ run_tests() {
 	[ $# -gt 0 ] || set -- $(. $tests/kernel/tests.rc && echo "$destructive $safe")
 	for _test; do
 		_test=${_test%.sh}
+		_begun=$(date +%s)
 		if (cd $tests && timeout 100 ./run_tests.sh -K -t "$_test.sh" -b $image_kib -D /run/utils) \
 			>/run/utils.one 2>&1 && grep -q '^1 passed$' /run/utils.one; then
-			echo "pass $_test"
+			echo "pass $_test: $(($(date +%s) - _begun)) s"
 		else
 			echo "fail $_test"
 			sed "s/^/$_test: /" /run/utils.one >>/run/utils.log
@@ -63,9 +59,6 @@ run_tests() {
 }
 
 check "the tests unpack" unpack || finish
-start=$(date +%s)
-check "the tests compile" compile || finish
-echo "compiled in $(($(date +%s) - start)) s"
 if fs_ready "$engine"; then
 	start=$(date +%s)
 	run_tests "$engine" "$@" >/run/utils.out

@@ -14,7 +14,19 @@ shift $(($# > 0))
 parts=${1:-read exchange turn keyring}
 shift $(($# > 0))
 sets=$*
-compare() { python3 "$GUEST/fs-compare.py" "$@"; }
+late=''
+
+compare() {
+	echo "$late $*" >/run/compare.in
+	read -r _status </run/compare.status
+	cat /run/compare.out
+	return "$_status"
+}
+
+start_compare() {
+	mkfifo /run/compare.in /run/compare.status || return 1
+	python3 "$GUEST/fs-compare.py" serve /run/compare.in /run/compare.out /run/compare.status &
+}
 
 same_as_manifest() {
 	case $1 in
@@ -78,9 +90,8 @@ read_vectors() {
 }
 
 late() {
-	FS_COMPARE_LATE=0
-	[ "$1" != ecryptfs ] || FS_COMPARE_LATE=1
-	export FS_COMPARE_LATE
+	late=''
+	[ "$1" != ecryptfs ] || late=late
 }
 
 # One writes, the other reads and finds.
@@ -94,6 +105,7 @@ write_and_read() {
 	umount /upper || return 1
 	# written plain, the same seed gives the same tree: what was read back while writing was right
 	rm -rf /plain/made
+	late=''
 	compare make "$_set-$_writer" /plain/made >/run/plain.json || return 1
 	cmp /run/made.json /run/plain.json || return 1
 	echo 3 >/proc/sys/vm/drop_caches
@@ -191,7 +203,7 @@ part_keyring() {
 	check "no key in the keyring: it does not either" opens "" ENOKEY && said
 }
 
-fs_init || exit 1
+fs_init && start_compare || exit 1
 mount -o remount,strictatime /lower
 mount -t tmpfs tmpfs /plain
 if [ "$engine" = ecryptfs ]; then
@@ -234,5 +246,6 @@ exchanged="$all_cases $more_cases" taken_in_turn=$all_cases
 for part in $parts; do
 	part_"$part"
 done
+echo end >/run/compare.in
 check "no kernel warning" sh -c '! dmesg | grep -E "WARNING|BUG|Oops"'
 finish

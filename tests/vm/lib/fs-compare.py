@@ -8,17 +8,24 @@
     fs-compare.py turn SEED FIRST COUNT DIRECTORY PLAIN	operations FIRST .. FIRST+COUNT-1 of a
 							sequence that depends only on SEED, on both
 							directories, which must then be the same
+    fs-compare.py serve IN OUT STATUS		commands from the FIFO IN, a line each, until it says
+						"end": what each prints is in the file OUT when the
+						FIFO STATUS has its exit status. An emulated machine takes a
+						second to start this program.
 """
+import contextlib
 import hashlib
 import json
 import os
 import random
 import stat
 import sys
+import traceback
 
 # The in-tree module knows the size of a file with its metadata in the xattr only once it is open. What
 # it answers where an operation fails is not ours to judge either.
-LATE = os.environ.get("FS_COMPARE_LATE") == "1"
+# "late" as the first word of a command says that it is that module.
+late = False
 
 
 def look(path):
@@ -29,7 +36,7 @@ def look(path):
         return {"type": "symlink", "target": os.readlink(path), "link_size": st.st_size}
     with open(path, "rb") as file:
         data = file.read()
-    if LATE:
+    if late:
         st = os.lstat(path)
     return {"type": "file", "size": st.st_size, "sha256": hashlib.sha256(data).hexdigest(),
             "read": len(data)}
@@ -152,21 +159,36 @@ def turn(seed, first, count, root, plain):
         if have.get(rel) != want.get(rel):
             print(f"differs: {rel}: {have.get(rel)} instead of {want.get(rel)}")
     print(f"{len(want)} entries, {should.count(0)} of {count} operations succeeded")
-    return have == want and (LATE or did == should) and should.count(0) > len(numbers) // 2
+    return have == want and (late or did == should) and should.count(0) > len(numbers) // 2
 
 
-def main(command, *args):
-    if command == "manifest":
-        return manifest(*args)
-    if command == "state":
-        return state(*args)
-    if command == "make":
-        return make(*args)
-    if command == "turn":
-        return turn(*args)
-    print(__doc__, file=sys.stderr)
-    return False
+def run(command="", *args):
+    global late
+    late = command == "late"
+    if late:
+        return COMMANDS[args[0]](*args[1:])
+    return COMMANDS[command](*args)
 
+
+def serve(commands, out, status):
+    while True:
+        with open(commands) as fifo:
+            words = fifo.read().split()
+        if words == ["end"]:
+            return True
+        with open(out, "w") as file, contextlib.redirect_stdout(file):
+            try:
+                good = run(*words)
+            except Exception:		# noqa: BLE001 - a difference of a kind that nobody foresaw
+                traceback.print_exc(file=file)
+                good = False
+        with open(status, "w") as fifo:
+            fifo.write("0\n" if good else "1\n")
+
+
+COMMANDS = {"manifest": manifest, "state": state, "make": make, "turn": turn, "serve": serve}
 
 if __name__ == "__main__":
-    sys.exit(0 if main(*sys.argv[1:]) else 1)
+    if len(sys.argv) < 2 or sys.argv[1] not in {*COMMANDS, "late"}:
+        sys.exit(__doc__)
+    sys.exit(0 if run(*sys.argv[1:]) else 1)

@@ -22,8 +22,12 @@ check_out=$(mktemp)	# not a pipe: the command runs in this shell, and may start 
 check() {
 	_name=$1
 	shift
+	read -r _start _ </proc/uptime
 	if "$@" >"$check_out" 2>&1; then
 		echo "ok - $_name"
+		read -r _end _ </proc/uptime
+		_seconds=$((${_end%.*} - ${_start%.*}))
+		[ $_seconds -lt 5 ] || echo "# $_name: $_seconds s"
 		passed=$((passed + 1))
 	else
 		_rc=$?

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Counts what a test script proves, prints each check, and ends with the line all tools read."""
 import sys
+import time
 import traceback
 
 passed = failed = skipped = 0
@@ -26,11 +27,13 @@ def skip(name, why):
 
 def attempt(name, function, *args):
     """Runs a check that may raise: an exception is a failure with its reason, not the end."""
+    start = time.monotonic()
     try:
         function(*args)
     except Exception as error:		# noqa: BLE001 - whatever it is, it is a failed check
         check(name, False, f"{type(error).__name__}: {error}")
         traceback.print_exc(limit=3, file=sys.stdout)
+    print(f"# {name}: {time.monotonic() - start:.0f} s", flush=True)
 
 
 def finish():
