@@ -173,7 +173,9 @@ int ec_engine_mount(const struct ec_mount_request *request, const char *only,
 	if (r < 0)
 		return ec_why_set(why, r, "the new mount cannot be told from others: %s",
 				  strerror(-r));
-	r = attach(request, mount_fd, &mounted, why);
+	r = request->prepare ? request->prepare(request->userdata, &mounted, why) : 0;
+	if (r == 0)
+		r = attach(request, mount_fd, &mounted, why);
 	if (r < 0)
 		return r;
 

@@ -32,6 +32,12 @@ int ec_mount_options_add(struct ec_mount_options *options, const char *name, con
 const char *ec_mount_options_get(const struct ec_mount_options *options, const char *name);
 void ec_mount_options_done(struct ec_mount_options *options);
 
+struct ec_mounted {
+	const struct ec_engine *engine;
+	uint64_t mount_id;
+	dev_t device;
+};
+
 struct ec_mount_request {
 	int source_fd;			/* O_PATH, borrowed */
 	int target_fd;			/* O_PATH, borrowed */
@@ -40,6 +46,12 @@ struct ec_mount_request {
 	const struct ec_mount_options *options;
 	const struct ec_key_set *keys;
 	uint64_t attributes;		/* MOUNT_ATTR_* */
+	/*
+	 * Called when all is known of the mount and it stands nowhere yet: what it shall be known
+	 * by later can be written down. Less than 0 ends it. NULL: nobody wants to know.
+	 */
+	int (*prepare)(void *userdata, const struct ec_mounted *mounted, struct ec_why *why);
+	void *userdata;
 };
 
 struct ec_engine {
@@ -51,12 +63,6 @@ struct ec_engine {
 
 extern const struct ec_engine ec_engine_ecfs;
 extern const struct ec_engine ec_engine_intree;
-
-struct ec_mounted {
-	const struct ec_engine *engine;
-	uint64_t mount_id;
-	dev_t device;
-};
 
 /*
  * Mounts over request->target_fd with the first engine whose filesystem is there; only limits

@@ -12,28 +12,30 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static int open_directory(const char *path)
+static int make_one(const char *path)
+{
+	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* And its parent, which is in /run. */
+static int make_directory(const char *path)
 {
 	char parent[4096];
 	char *slash;
-	int fd;
+	int r;
 
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0 || errno != ENOENT)
-		return fd < 0 ? -errno : fd;
+	r = make_one(path);
+	if (r != -ENOENT)
+		return r;
 	if (strlen(path) >= sizeof(parent))
 		return -ENAMETOOLONG;
 	strcpy(parent, path);
 	slash = strrchr(parent, '/');
-	if (slash && slash != parent) {
-		*slash = 0;
-		if (mkdir(parent, 0755) < 0 && errno != EEXIST)
-			return -errno;
-	}
-	if (mkdir(path, 0755) < 0 && errno != EEXIST)
-		return -errno;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	if (!slash || slash == parent)
+		return r;
+	*slash = 0;
+	r = make_one(parent);
+	return r < 0 ? r : make_one(path);
 }
 
 static int write_all(int fd, const char *text, size_t len)
@@ -51,25 +53,30 @@ static int write_all(int fd, const char *text, size_t len)
 	return 0;
 }
 
-static int replace_file(int dir, const char *name, const char *text)
+/* "DIRECTORY/ID.json", and what it is before it is committed. */
+#define COMMITTED "%s/%s.json"
+#define PREPARED "%s/.%s.json.new"
+
+static int path_of(char ret[4096], const char *form, const char *directory, const char *id)
 {
-	char temp[300];
+	return snprintf(ret, 4096, form, directory, id) >= 4096 ? -ENAMETOOLONG : 0;
+}
+
+static int write_file(const char *path, const char *text)
+{
 	int fd, r;
 
-	snprintf(temp, sizeof(temp), ".%s.new", name);
-	if (unlinkat(dir, temp, 0) < 0 && errno != ENOENT)
+	if (unlink(path) < 0 && errno != ENOENT)
 		return -errno;
-	fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;
 	r = write_all(fd, text, strlen(text));
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	close(fd);
-	if (r == 0 && renameat(dir, temp, dir, name) < 0)
-		r = -errno;
 	if (r < 0)
-		unlinkat(dir, temp, 0);
+		unlink(path);
 	return r;
 }
 
@@ -87,17 +94,19 @@ static json_t *options_to_json(const struct ec_mount_options *options)
 	return object;
 }
 
-int ec_mount_state_write(const char *directory, const struct ec_mount_state *state,
-			 const struct ec_mount_options *options)
+int ec_mount_state_prepare(const char *directory, const struct ec_mount_state *state,
+			   const struct ec_mount_options *options)
 {
-	_cleanup_close_ int dir = open_directory(directory);
 	_cleanup_free_ char *text = NULL;
-	char name[280], device[32];
+	char path[4096], device[32];
 	json_t *object;
+	int r;
 
-	if (dir < 0)
-		return dir;
-	snprintf(name, sizeof(name), "%s.json", state->id);
+	r = make_directory(directory);
+	if (r == 0)
+		r = path_of(path, PREPARED, directory, state->id);
+	if (r < 0)
+		return r;
 	snprintf(device, sizeof(device), "%u:%u", state->dev_major, state->dev_minor);
 	object = json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:I, s:s}", "id", state->id,
 			   "source", state->source, "target", state->target,
@@ -108,20 +117,43 @@ int ec_mount_state_write(const char *directory, const struct ec_mount_state *sta
 		return -EINVAL;
 	text = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
 	json_decref(object);
-	return text ? replace_file(dir, name, text) : -ENOMEM;
+	return text ? write_file(path, text) : -ENOMEM;
 }
 
-int ec_mount_state_read(const char *directory, const char *id, struct ec_mount_state *ret)
+int ec_mount_state_commit(const char *directory, const char *id)
+{
+	char prepared[4096], committed[4096];
+	int r;
+
+	r = path_of(prepared, PREPARED, directory, id);
+	if (r == 0)
+		r = path_of(committed, COMMITTED, directory, id);
+	if (r < 0)
+		return r;
+	return rename(prepared, committed) < 0 ? -errno : 0;
+}
+
+int ec_mount_state_write(const char *directory, const struct ec_mount_state *state,
+			 const struct ec_mount_options *options)
+{
+	int r;
+
+	r = ec_mount_state_prepare(directory, state, options);
+	if (r == 0)
+		r = ec_mount_state_commit(directory, state->id);
+	if (r < 0)
+		ec_mount_state_remove_prepared(directory, state->id);
+	return r;
+}
+
+static int read_state(const char *path, const char *id, struct ec_mount_state *ret)
 {
 	_cleanup_mount_state_ struct ec_mount_state state = EC_MOUNT_STATE_NULL;
 	const char *json_id, *source, *target, *engine, *device;
 	json_int_t owner, mount_id;
 	json_t *object;
-	char path[4096];
 	int fd, r = 0;
 
-	if (snprintf(path, sizeof(path), "%s/%s.json", directory, id) >= (int)sizeof(path))
-		return -ENAMETOOLONG;
 	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -150,6 +182,22 @@ int ec_mount_state_read(const char *directory, const char *id, struct ec_mount_s
 	*ret = state;
 	state = EC_MOUNT_STATE_NULL;
 	return 0;
+}
+
+int ec_mount_state_read(const char *directory, const char *id, struct ec_mount_state *ret)
+{
+	char path[4096];
+	int r = path_of(path, COMMITTED, directory, id);
+
+	return r < 0 ? r : read_state(path, id, ret);
+}
+
+int ec_mount_state_read_prepared(const char *directory, const char *id, struct ec_mount_state *ret)
+{
+	char path[4096];
+	int r = path_of(path, PREPARED, directory, id);
+
+	return r < 0 ? r : read_state(path, id, ret);
 }
 
 /* "home-1" of "home-1.json" in ret; false for other names. */
@@ -191,13 +239,24 @@ int ec_mount_state_find_source(const char *directory, const char *source, const 
 	return r;
 }
 
-int ec_mount_state_remove(const char *directory, const char *id)
+static int remove_file(const char *form, const char *directory, const char *id)
 {
 	char path[4096];
+	int r = path_of(path, form, directory, id);
 
-	if (snprintf(path, sizeof(path), "%s/%s.json", directory, id) >= (int)sizeof(path))
-		return -ENAMETOOLONG;
+	if (r < 0)
+		return r;
 	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int ec_mount_state_remove(const char *directory, const char *id)
+{
+	return remove_file(COMMITTED, directory, id);
+}
+
+int ec_mount_state_remove_prepared(const char *directory, const char *id)
+{
+	return remove_file(PREPARED, directory, id);
 }
 
 void ec_mount_state_done(struct ec_mount_state *state)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Start: asks the broker for plan and keys, mounts exactly that, checks it, says so. What the
- * worker leaves behind is either a mount with its state file, or neither.
+ * worker leaves behind is either a mount with its state file, or neither; if it is killed in
+ * between, worker-tidy.c sees to that.
  */
 #include "mount/worker.h"
 
@@ -16,7 +17,6 @@
 #include "mount/mount-state.h"
 #include "mount/mount-table.h"
 #include "mount/pin.h"
-#include "mount/unmount.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -42,25 +42,13 @@ static void catch_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-static struct ec_unmount_request request_from_state(const struct ec_mount_state *state)
-{
-	return (struct ec_unmount_request){
-		.target = state->target,
-		.mount_id = state->mount_id,
-		.device = makedev(state->dev_major, state->dev_minor),
-	};
-}
-
 /* After a restart of the unit, the mount of before may still stand. */
 static bool stands_already(const char *id, char *ret_engine, size_t ret_len)
 {
 	_cleanup_mount_state_ struct ec_mount_state state = EC_MOUNT_STATE_NULL;
-	struct ec_unmount_request request;
 
-	if (ec_mount_state_read(EC_MOUNT_STATE_DIRECTORY, id, &state) < 0)
-		return false;
-	request = request_from_state(&state);
-	if (!ec_unmount_stands(&request))
+	if (ec_mount_state_read(EC_MOUNT_STATE_DIRECTORY, id, &state) < 0 ||
+	    !ec_worker_stands(&state))
 		return false;
 	snprintf(ret_engine, ret_len, "%s", state.engine);
 	return true;
@@ -94,33 +82,57 @@ static int check_target(const char *id, const struct ec_plan *plan, int target,
 	return 0;
 }
 
-static bool stands(const struct ec_mount_state *state)
-{
-	struct ec_unmount_request request = request_from_state(state);
-
-	return ec_unmount_stands(&request);
-}
-
 /* Two mounts of one lower directory know nothing of each other, and each writes over the other. */
 static int check_source(const char *id, const struct ec_plan *plan, struct ec_why *why)
 {
 	_cleanup_mount_state_ struct ec_mount_state state = EC_MOUNT_STATE_NULL;
 
-	if (ec_mount_state_find_source(EC_MOUNT_STATE_DIRECTORY, plan->source, id, stands,
-				       &state) < 0)
+	if (ec_mount_state_find_source(EC_MOUNT_STATE_DIRECTORY, plan->source, id,
+				       ec_worker_stands, &state) < 0)
 		return 0;
 	return ec_why_set(why, -EBUSY, "%s is mounted at %s already, as %s", plan->source,
 			  state.target, state.id);
+}
+
+/* What is to be noted of a mount, besides what the engine tells. */
+struct opening {
+	const char *id;
+	const struct ec_plan *plan;
+};
+
+/*
+ * Written before anything stands, and valid from when it does: who finds it later and no state
+ * file knows that a start was killed in between (worker-tidy.c).
+ */
+static int prepare_state(void *userdata, const struct ec_mounted *mounted, struct ec_why *why)
+{
+	const struct opening *opening = userdata;
+	const struct ec_mount_state state = {
+		.id = (char *)opening->id,
+		.source = opening->plan->source,
+		.target = opening->plan->target,
+		.engine = (char *)mounted->engine->name,
+		.owner = opening->plan->owner,
+		.mount_id = mounted->mount_id,
+		.dev_major = major(mounted->device),
+		.dev_minor = minor(mounted->device),
+	};
+	int r = ec_mount_state_prepare(EC_MOUNT_STATE_DIRECTORY, &state, &opening->plan->options);
+
+	return r < 0 ? ec_why_set(why, r, "%s: %s", EC_MOUNT_STATE_DIRECTORY, strerror(-r)) : 0;
 }
 
 static int mount_plan(const char *id, const struct ec_plan *plan, const struct ec_key_set *keys,
 		      struct ec_mounted *ret, struct ec_why *why)
 {
 	_cleanup_close_ int source = -1, target = -1;
+	struct opening opening = { .id = id, .plan = plan };
 	struct ec_mount_request request = {
 		.target_path = plan->target,
 		.options = &plan->options,
 		.keys = keys,
+		.prepare = prepare_state,
+		.userdata = &opening,
 	};
 	int r;
 
@@ -146,38 +158,21 @@ static int mount_plan(const char *id, const struct ec_plan *plan, const struct e
 	return ec_engine_mount(&request, NULL, ret, why);
 }
 
-static int write_state(const char *id, const struct ec_plan *plan,
-		       const struct ec_mounted *mounted, struct ec_why *why)
-{
-	const struct ec_mount_state state = {
-		.id = (char *)id,
-		.source = plan->source,
-		.target = plan->target,
-		.engine = (char *)mounted->engine->name,
-		.owner = plan->owner,
-		.mount_id = mounted->mount_id,
-		.dev_major = major(mounted->device),
-		.dev_minor = minor(mounted->device),
-	};
-	struct ec_unmount_request request = request_from_state(&state);
-	struct ec_unmount_result result;
-	int r;
-
-	r = ec_mount_state_write(EC_MOUNT_STATE_DIRECTORY, &state, &plan->options);
-	if (r == 0)
-		return 0;
-	request.detach = true;
-	ec_unmount(&request, &result, NULL);
-	json_decref(result.blockers);
-	return ec_why_set(why, r, "%s: %s", EC_MOUNT_STATE_DIRECTORY, strerror(-r));
-}
-
 static int open_vault(const char *id, const struct ec_plan *plan, const struct ec_key_set *keys,
 		      struct ec_mounted *ret, struct ec_why *why)
 {
-	int r = mount_plan(id, plan, keys, ret, why);
+	int r;
 
-	return r < 0 ? r : write_state(id, plan, ret, why);
+	r = mount_plan(id, plan, keys, ret, why);
+	if (r < 0) {
+		ec_mount_state_remove_prepared(EC_MOUNT_STATE_DIRECTORY, id);
+		return r;
+	}
+	r = ec_mount_state_commit(EC_MOUNT_STATE_DIRECTORY, id);
+	if (r == 0)
+		return 0;
+	ec_worker_tidy(id);
+	return ec_why_set(why, r, "%s: %s", EC_MOUNT_STATE_DIRECTORY, strerror(-r));
 }
 
 /* What the steps of an import want to know or say. */
@@ -315,6 +310,7 @@ int ec_worker_start(const char *id)
 		       "%s cannot be mounted: %s", id, ec_error_sentence(r));
 		return r;
 	}
+	ec_worker_tidy(id);
 	if (stands_already(id, engine, sizeof(engine))) {
 		report_mounted(id, &broker, engine);
 		return 0;

@@ -19,6 +19,7 @@ static const struct {
 } verbs[] = {
 	{ "start", ec_worker_start },
 	{ "stop", ec_worker_stop },
+	{ "tidy", ec_worker_tidy },
 };
 
 int main(int argc, char **argv)
@@ -38,6 +39,6 @@ int main(int argc, char **argv)
 		r = verbs[i].run(argv[2]);
 		return r < 0 ? ec_error_exit_code(r) : 0;
 	}
-	fprintf(stderr, "usage: ecryptfs-mount start|stop ID\n");
+	fprintf(stderr, "usage: ecryptfs-mount start|stop|tidy ID\n");
 	return ec_error_exit_code(-EINVAL);
 }

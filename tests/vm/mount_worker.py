@@ -952,6 +952,41 @@ def hostile_owner(engine):
     shutil.rmtree(outside)
 
 
+def killed_unnoted(engine):
+    """SIGKILL when the mount stands and its state file does not: the unit takes it away when it has
+    failed, and a start that comes first begins anew. Nobody else would know whose mount it is."""
+    state, trace = f"/run/ecryptfsd/mounts/{ID}.json", ["strace", "-qq", "-o", "/dev/null", "-e",
+        "trace=/^rename", "-e", "inject=/^rename:signal=KILL:when=1", WORKER, "start"]
+    fresh()
+    broker = Broker(plan=plan())
+    subprocess.run([*trace, ID], check=False)
+    broker.close()
+    left = bool(mounts.entry(HOME)), os.path.exists(state), bool(broker.said("mounted"))
+    check(f"{engine}: killed between mount and state file", left == (True, False, False), left)
+    broker = with_broker("start", plan=plan())
+    check(f"{engine}: the next start mounts afresh, and notes it", broker.status == 0 and
+          mounts.entry(HOME) and os.listdir("/run/ecryptfsd/mounts") == [f"{ID}.json"],
+          f"exit {broker.status}, {broker.said('failed')} {os.listdir('/run/ecryptfsd/mounts')}")
+    with_broker("stop")
+    check(f"{engine}: and it is closed as ever", not mounts.entry(HOME))
+
+    drop_in = "/run/systemd/system/ecryptfs-mount@.service.d"
+    os.makedirs(drop_in)
+    with open(drop_in + "/trace.conf", "w") as file:
+        file.write("[Service]\nExecStart=\nSystemCallFilter=\n"
+                   f"ExecStart={' '.join(['/usr/bin/strace', '-D', *trace[1:]])} %i\n")
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    begun = time.time()
+    broker = with_broker("start", run=unit, plan=plan())
+    log = subprocess.run(["journalctl", "-q", "-o", "cat", f"--since=@{int(begun)}", "-u",
+                          f"ecryptfs-mount@{ID}.service"], capture_output=True, text=True).stdout
+    check(f"{engine}: killed there as a unit: it unmounts when it has failed", broker.status != 0 and
+          "a start that was killed: unmounted" in log and not mounts.entry(HOME) and
+          os.listdir("/run/ecryptfsd/mounts") == [], f"exit {broker.status}: {log}")
+    shutil.rmtree(drop_in)
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+
+
 def interrupted(engine):
     """A creation that was cut off is begun anew, whatever it left, in the sandbox of the unit."""
     fresh("full")
@@ -1236,9 +1271,9 @@ def main():
     refusals = (bad_plans, on_plain_ecryptfs, failing_imports, no_engine)
     for engine in found:
         mounts.choose(engine)
-        for part in (good_plan, forbidden, busy, sandbox, bad_broker, imports, hostile_owner,
-                     interrupted, used_meanwhile, cannot_open, full_disk, power_cut, killed,
-                     *(refusals if engine == found[0] else ())):
+        for part in (good_plan, forbidden, busy, sandbox, bad_broker, killed_unnoted, imports,
+                     hostile_owner, interrupted, used_meanwhile, cannot_open, full_disk,
+                     power_cut, killed, *(refusals if engine == found[0] else ())):
             if len(sys.argv) > 1 and part.__name__ not in sys.argv[1:]:
                 continue
             report.attempt(f"{engine}: {part.__name__}", part, engine)

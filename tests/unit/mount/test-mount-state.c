@@ -41,6 +41,34 @@ static void test_round_trip(void **state)
 	ec_mount_options_done(&options);
 }
 
+/* What was prepared is not what is, until it is committed. */
+static void test_two_steps(void **state)
+{
+	const struct ec_mount_options options = { 0 };
+	struct ec_mount_state back = EC_MOUNT_STATE_NULL;
+
+	assert_int_equal(ec_mount_state_prepare("run/mounts", &sample, &options), 0);
+	assert_int_equal(ec_mount_state_read("run/mounts", "home-1000", &back), -ENOENT);
+	assert_int_equal(ec_mount_state_read_prepared("run/mounts", "home-1000", &back), 0);
+	assert_int_equal(back.mount_id, 58);
+	ec_mount_state_done(&back);
+	assert_int_equal(ec_mount_state_find_source("run/mounts", sample.source, "other", NULL,
+						    &back), -ENOENT);
+	assert_int_equal(ec_mount_state_commit("run/mounts", "home-1000"), 0);
+	assert_int_equal(ec_mount_state_read_prepared("run/mounts", "home-1000", &back), -ENOENT);
+	assert_int_equal(ec_mount_state_read("run/mounts", "home-1000", &back), 0);
+	ec_mount_state_done(&back);
+	assert_int_equal(ec_mount_state_commit("run/mounts", "home-1000"), -ENOENT);
+	/* The next one prepares over what somebody left; half of it is damaged. */
+	sh("printf '{\"id\":' >run/mounts/.home-1000.json.new");
+	assert_int_equal(ec_mount_state_read_prepared("run/mounts", "home-1000", &back), -EBADMSG);
+	assert_int_equal(ec_mount_state_prepare("run/mounts", &sample, &options), 0);
+	assert_int_equal(ec_mount_state_remove_prepared("run/mounts", "home-1000"), 0);
+	assert_int_equal(ec_mount_state_remove_prepared("run/mounts", "home-1000"), 0);
+	assert_int_equal(ec_mount_state_remove("run/mounts", "home-1000"), 0);
+	sh("test -z \"$(ls -A run/mounts)\"");
+}
+
 static bool says_yes(const struct ec_mount_state *state)
 {
 	return true;
@@ -120,6 +148,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_two_steps),
 		cmocka_unit_test(test_find_source),
 		cmocka_unit_test(test_no_space),
 		cmocka_unit_test(test_damaged),
