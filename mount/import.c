@@ -507,15 +507,27 @@ static int wait_until_unused(const struct places *places, struct ec_why *why)
 	}
 }
 
+/* What a walk ends with when names change between two of its steps. */
+static bool moved_under_walk(int r)
+{
+	return r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -ESTALE;
+}
+
 static int check_unchanged(const struct places *places, struct ec_tree_watch *watch,
 			   struct ec_why *why)
 {
+	struct ec_why said = EC_WHY_NULL;
 	struct ec_tree_note now;
 	int r;
 
-	r = ec_tree_take_note(places->home, watch, &now, why);
-	if (r < 0 || ec_tree_note_equal(&places->before, &now))
-		return r;
+	r = ec_tree_take_note(places->home, watch, &now, &said);
+	if (moved_under_walk(r))
+		return ec_why_set(why, -EBUSY, "%s is being changed while it is copied (%s); nothing was moved",
+				  places->import->plan->import, ec_why_text(&said, r));
+	if (r < 0)
+		return ec_why_set(why, r, "%s", ec_why_text(&said, r));
+	if (ec_tree_note_equal(&places->before, &now))
+		return 0;
 	return ec_why_set(why, -EBUSY, "%s was changed while it was copied, last of all %s; nothing was moved",
 			  places->import->plan->import, now.newest_path);
 }
