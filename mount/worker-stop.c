@@ -14,13 +14,10 @@
 #include "mount/clock.h"
 #include "mount/detached.h"
 #include "mount/import.h"
-#include "mount/mount-state.h"
-#include "mount/unmount.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 #include <systemd/sd-daemon.h>
 
 /* What a worker does that nobody answers. */
@@ -77,19 +74,15 @@ static int unmount_state(struct stop *stop, const struct ec_mount_state *state,
 			 struct ec_unmount_result *result, struct ec_why *why)
 {
 	struct ec_broker_stop how = { .detach = true, .grace_ms = GRACE_MS_ALONE };
-	struct ec_unmount_request request = {
-		.target = state->target,
-		.mount_id = state->mount_id,
-		.device = makedev(state->dev_major, state->dev_minor),
-		.busy = busy,
-		.working = working,
-		.userdata = stop,
-	};
+	struct ec_unmount_request request = ec_worker_unmount_request(state);
 
 	ec_broker_connect(&stop->broker, EC_BROKER_SOCKET, stop->id, EC_BROKER_TIMEOUT_MS);
 	ec_broker_unmounting(&stop->broker, &how);
 	if (how.keep)
 		return ec_why_set(why, -EBUSY, "a session uses it (who means it all the same: ecryptfsctl lock --force)");
+	request.busy = busy;
+	request.working = working;
+	request.userdata = stop;
 	request.detach = how.detach;
 	request.grace_ms = how.grace_ms;
 	return ec_unmount(&request, result, why);

@@ -6,36 +6,34 @@
 #include "mount/worker.h"
 
 #include "lib/log.h"
-#include "mount/mount-state.h"
-#include "mount/unmount.h"
 
 #include <jansson.h>
 #include <sys/sysmacros.h>
 
-static struct ec_unmount_request request_from_state(const struct ec_mount_state *state)
+struct ec_unmount_request ec_worker_unmount_request(const struct ec_mount_state *state)
 {
 	return (struct ec_unmount_request){
 		.target = state->target,
 		.mount_id = state->mount_id,
 		.device = makedev(state->dev_major, state->dev_minor),
-		.detach = true,
 	};
 }
 
 bool ec_worker_stands(const struct ec_mount_state *state)
 {
-	struct ec_unmount_request request = request_from_state(state);
+	struct ec_unmount_request request = ec_worker_unmount_request(state);
 
 	return ec_unmount_stands(&request);
 }
 
 static int unmount_unnoted(const char *id, const struct ec_mount_state *state)
 {
-	struct ec_unmount_request request = request_from_state(state);
+	struct ec_unmount_request request = ec_worker_unmount_request(state);
 	struct ec_unmount_result result = { 0 };
 	struct ec_why why = EC_WHY_NULL;
 	int r;
 
+	request.detach = true;
 	r = ec_unmount(&request, &result, &why);
 	json_decref(result.blockers);
 	ec_log(r < 0 ? LOG_ERR : LOG_WARNING,
