@@ -79,12 +79,13 @@ check "sabotage of stripes is found" finds "$bin/fsx" -s "$seed" -p 3 -n 200 -B 
 # Two at a time, one for each processor.
 batch=''
 for set in ${sets:-$all_cases $more_cases}; do
+	n=$ops
+	[ "$set" != aes128 ] || n=$first_ops
 	case $set in
-	aes128) launch "$set" "$first_ops" "-f 40000 -i 5000" & ;;
 	# slow ciphers in smaller pieces, so that the count stays
-	des3) launch "$set" "$ops" "-f 14000 -i 1000" & ;;
-	blowfish*|cast*|twofish*) launch "$set" $((ops / 10)) "-f 30000 -i 3000" & ;;
-	*) launch "$set" "$ops" "-f 40000 -i 5000" & ;;
+	des3) launch "$set" "$n" "-f 14000 -i 1000" & ;;
+	blowfish*|cast*|twofish*) launch "$set" $((n / 10)) "-f 30000 -i 3000" & ;;
+	*) launch "$set" "$n" "-f 40000 -i 5000" & ;;
 	esac
 	batch="$batch $set"
 	case $batch in

@@ -150,8 +150,8 @@ left_out() {
 	esac
 }
 
-# stress NAME DIRECTORY SECONDS [OPERATIONS]: 0 if both instances passed; 1 if stress-ng skipped them, 2 otherwise. The
-# words of stress-ng are in /run/stress.out, $_why says what is wrong.
+# stress NAME DIRECTORY SECONDS [OPERATIONS]: 0 if both instances passed; 1 if stress-ng skipped them,
+# 2 otherwise. The words of stress-ng are in /run/stress.out, $_why says what is wrong.
 stress() {
 	rm -rf "$2/stress"
 	mkdir "$2/stress"
