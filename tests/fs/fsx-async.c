@@ -285,7 +285,7 @@ static void op_io_uring(struct fsx *f)
 }
 
 struct fsx_op fsx_async_ops[] = {
-	{ "aio", 25, op_aio },
-	{ "io_uring", 30, op_io_uring },
+	{ "aio", 18, op_aio },
+	{ "io_uring", 22, op_io_uring },
 	{ NULL },
 };

@@ -455,7 +455,7 @@ struct fsx_op fsx_fd_ops[] = {
 	{ "fsxattr", 6, op_fsxattr },
 	{ "rw_hint", 5, op_rw_hint },
 	{ "poll", 5, op_poll },
-	{ "inotify", 20, op_inotify },
-	{ "exec", 4, op_exec },
+	{ "inotify", 8, op_inotify },
+	{ "exec", 3, op_exec },
 	{ NULL },
 };

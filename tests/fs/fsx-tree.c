@@ -461,10 +461,10 @@ static void op_readdir(struct fsx *f)
 }
 
 struct fsx_op fsx_tree_ops[] = {
-	{ "open", 110, op_open },
+	{ "open", 100, op_open },
 	{ "openat2", 20, op_openat2 },
 	{ "close", 25, op_close },
-	{ "tmpfile", 15, op_tmpfile },
+	{ "tmpfile", 10, op_tmpfile },
 	{ "mkdir", 10, op_mkdir },
 	{ "rmdir", 8, op_rmdir },
 	{ "unlink", 18, op_unlink },

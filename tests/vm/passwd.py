@@ -17,7 +17,7 @@ from terminal import Terminal
 
 WRONG_SECRET = 4	# exit code of ecryptfsctl
 BROKER_CALLS = "sendmsg"
-KILLS = 6
+KILLS = 4
 
 
 def opens(user, password):

@@ -8,7 +8,7 @@
 . "$GUEST/fs.sh"
 shift $(($# > 0))
 kinds=${*:-xfs btrfs tmpfs overlay ext4-1k fuse}
-ops=${OPS:-6000}
+ops=${OPS:-4000}
 seed=${SEED:-20261121}
 
 make_lower() {
