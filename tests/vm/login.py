@@ -21,8 +21,10 @@ from homes import (HELD, PASSWORDS, WAYS, Denied, daemon_figures, daemon_pid, fi
                    run_by_cron, same_files, sh, uid_of, unreclaimable_slab_kib, wait_until)
 from report import attempt, check, finish, skip
 
-# The older guest shows that it works there; the long run is for the default one.
-CYCLES = int(os.environ.get("CYCLES", "30" if os.environ.get("KERNEL") == "6.12" else "7"))
+CYCLES = int(os.environ.get("CYCLES", "30"))
+# The older guest shows that its own PAM stacks, systemd and kernel work with it; what takes long is
+# for the default one.
+OLD = os.environ.get("KERNEL") != "6.12"
 
 
 CLOSED_SECONDS, PATIENCE_SECONDS = 10, 40
@@ -275,10 +277,11 @@ def main():
         attempt(f"{way}, locked", refused, way, "lars", PASSWORDS["lars"], "locked account")
     attempt("cron", by_cron)
     attempt("overlapping", overlapping)
-    attempt("parallel", parallel_logins)
     attempt("keyrings", keys_are_found)
     attempt("keys", no_key_left)
-    attempt("cycles", cycles)
+    if not OLD:
+        attempt("parallel", parallel_logins)
+        attempt("cycles", cycles)
     attempt("closing times", rarely_again)
     finish()
 

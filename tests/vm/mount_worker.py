@@ -1267,16 +1267,16 @@ def main():
     subprocess.run(["groupadd", "-g", str(UID), "dora"], check=True)
     subprocess.run(["useradd", "-M", "-u", str(UID), "-g", str(UID), "-d", HOME, "dora"],
                    check=True)
-    # What differs with the engine; and refusals before any engine is asked, which are tried once.
-    everywhere = (good_plan, busy, killed_unnoted, imports)
-    deeper = (forbidden, sandbox, bad_broker, hostile_owner, interrupted, used_meanwhile, cannot_open,
-              full_disk, power_cut, killed)
+    # What differs with engine and kernel; and refusals before any engine is asked, which are tried once.
+    everywhere = (good_plan, busy, killed_unnoted, imports, sandbox, full_disk)
+    deeper = (forbidden, bad_broker, hostile_owner, interrupted, used_meanwhile, cannot_open,
+              power_cut, killed)
     refusals = (bad_plans, on_plain_ecryptfs, failing_imports, no_engine)
     old = os.environ.get("KERNEL") != "6.12"
     for engine in found:
         mounts.choose(engine)
         first = engine == found[0]
-        for part in (*everywhere, *(deeper if first or not old else ()), *(refusals if first else ())):
+        for part in (*everywhere, *(() if old else deeper), *(refusals if first else ())):
             if len(sys.argv) > 1 and part.__name__ not in sys.argv[1:]:
                 continue
             report.attempt(f"{engine}: {part.__name__}", part, engine)

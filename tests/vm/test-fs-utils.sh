@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# vm: kernels=6.12 timeout=1200 host-before=tests/vm/lib/bring-utils-tests
+# vm: kernels=6.12 cpus=1 timeout=1200 host-before=tests/vm/lib/bring-utils-tests
 # The kernel tests that the source package of ecryptfs-utils carries: all 31 must pass on ecfs. They
 # are unpacked from the source package into the guest's memory here, with three changes: the type
 # that they mount, the helper that makes keys (ours, as theirs needs their library built), and a
