@@ -45,7 +45,7 @@ keep_warm() {
 	# A line that never comes, but no end either: a port that has ended takes no answer.
 	mkfifo "$work/go"
 	exec {go}<>"$work/go"
-	machine "$image" "$work" "$dir.new/disk,snapshot=off" "$work/go" "$work/console" "$work/share"
+	machine "$work" "$dir.new/disk,snapshot=off" "$work/go" "$work/console" "$work/share"
 	setpriv --pdeathsig KILL "${command[@]}" >"$work/qemu.log" 2>&1 </dev/null 8>&- &
 	end=$((SECONDS + 240))
 	until [ -s "$work/ready" ] || [ $SECONDS -ge $end ] || ! kill -0 $! 2>/dev/null; do
