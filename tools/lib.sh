@@ -67,6 +67,14 @@ hash_files() {
 	(cd "$top" && sha256sum -- "$@" | sha256sum | cut -c1-16)
 }
 
+# What older inputs made.
+drop_others() {	# PATTERN KEEP
+	local d
+	for d in $1; do
+		[ "$d" = "$2" ] || rm -rf "$d"
+	done
+}
+
 # The source files below the paths: what git tracks, and what it would.
 source_files() {
 	git -C "$top" -c safe.directory="$top" ls-files -z --cached --others --exclude-standard -- "$@" |

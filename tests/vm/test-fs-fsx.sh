@@ -8,9 +8,9 @@
 . "$GUEST/guest.sh"
 . "$GUEST/fs.sh"
 [ $# -lt 2 ] || { shift; sets=$*; }
-ops=${OPS:-100000} first_ops=${OPS:-100000} more_ops=${OPS:-5000}
+ops=${OPS:-100000} first_ops=${OPS:-100000} more_ops=$((${OPS:-50000} / 10))
 # enough in one of them that each kind of call must have succeeded
-[ "$KERNEL" = 6.12 ] || ops=${OPS:-3000} first_ops=${OPS:-10000} more_ops=${OPS:-500}
+[ "$KERNEL" = 6.12 ] || ops=${OPS:-3000} first_ops=${OPS:-10000} more_ops=$((${OPS:-5000} / 10))
 seed=${SEED:-20261121}
 
 # What the in-tree module can not do is left out when the tester itself is tried on it.
