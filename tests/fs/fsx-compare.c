@@ -59,10 +59,10 @@ void fsx_compare_path(struct fsx *f, const struct fsx_path *path)
 
 void fsx_compare_fd_content(struct fsx *f, const int fd[static FSX_N_SIDES], const char *what)
 {
-	off_t at = 0;
 	ssize_t n[FSX_N_SIDES];
+	size_t differs;
 
-	do {
+	for (off_t at = 0;; at += n[0]) {
 		each_side(s) {
 			n[s] = pread(fd[s], f->buf[s], FSX_IO_LEN_MAX, at);
 			if (n[s] < 0 && errno == EBADF)
@@ -72,13 +72,13 @@ void fsx_compare_fd_content(struct fsx *f, const int fd[static FSX_N_SIDES], con
 			fsx_differ(f, "%s: a read at %lld gives %zd instead of %zd bytes%s%s", what,
 				   (long long)at, n[FSX_SUT], n[FSX_ORACLE],
 				   n[FSX_SUT] < 0 ? ": " : "", n[FSX_SUT] < 0 ? strerror(errno) : "");
-		for (ssize_t i = 0; i < n[0]; i++) {
-			if (f->buf[0][i] != f->buf[1][i])
-				fsx_differ(f, "%s: byte %lld is %02x instead of %02x", what,
-					   (long long)at + i, f->buf[0][i], f->buf[1][i]);
-		}
-		at += n[0];
-	} while (n[0] > 0);
+		if (n[0] <= 0)
+			return;
+		differs = fsx_first_difference(f, n[0]);
+		if (differs < (size_t)n[0])
+			fsx_differ(f, "%s: byte %lld is %02x instead of %02x", what,
+				   (long long)(at + differs), f->buf[0][differs], f->buf[1][differs]);
+	}
 }
 
 static void compare_content(struct fsx *f, const struct fsx_path *path)

@@ -106,6 +106,8 @@ struct fsx_result fsx_result(long ret);
 bool fsx_same(struct fsx *f, const struct fsx_result result[static FSX_N_SIDES]);
 /* As fsx_same(), and the first len bytes of the two buffers agree. */
 bool fsx_same_bytes(struct fsx *f, const struct fsx_result result[static FSX_N_SIDES], size_t len);
+/* Of the first len bytes of the two buffers; len if there is none. */
+size_t fsx_first_difference(const struct fsx *f, size_t len);
 bool fsx_sabotage(struct fsx *f, enum fsx_side side, enum fsx_break kind);
 /* Counts for the printed table: the running operation succeeded. */
 void fsx_ok(struct fsx *f);

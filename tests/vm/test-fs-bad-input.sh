@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# vm: kernels=6.1,6.12 timeout=1200 host-before=tests/fs/build
+# vm: kernels=6.1,6.12 cpus=1 timeout=1200 host-before=tests/fs/build
 # Bad input through a mounted filesystem: over 500 damaged headers, a hostile lower directory,
 # every wrong mount option, lower filesystems that can not work or that fail while in use. Each
 # gets a clear answer, nothing is lost, and the kernel says it once and never warns. On the old

@@ -1,16 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# vm: kernels=6.12 timeout=600 host-before=tests/fs/build
+# vm: kernels=6.12 cpus=1 timeout=600 host-before=tests/fs/build
 # The power goes while files are written: ext4 is shut down below, and mounted again. ROUNDS times
 # (16) for metadata in a header and in the xattr. And the crash that left files that nobody could
 # append to: the size is on the disk, the data that it counts is not. Then who hears of what is lost
-# below, whose keys open a file, and what several do at once.
-# Arguments: the filesystem (ecfs), parts (promised crashes syncfs flush keys races). ROUNDS and SEED
-# come from the environment.
+# below, and whose keys open a file.
+# Arguments: the filesystem (ecfs), parts (promised crashes syncfs flush keys). ROUNDS and SEED come
+# from the environment.
 . "$GUEST/guest.sh"
 . "$GUEST/fs.sh"
 shift $(($# > 0))
-parts=${*:-promised crashes syncfs flush keys races}
+parts=${*:-promised crashes syncfs flush keys}
 rounds=${ROUNDS:-16}
 seed=${SEED:-20261121}
 
@@ -259,13 +259,6 @@ forged_at_mount() {
 part_keys() {
 	check "keys of others" foreign_keys && said
 	check "a forged key at the mount" forged_at_mount && said
-}
-
-part_races() {
-	begin aes128 5
-	for race in times owners handles; do
-		check "race: $race" "$bin/races" /upper $race && said
-	done
 }
 
 fs_ready "$engine" || { check "$engine is in this kernel" false; finish; }

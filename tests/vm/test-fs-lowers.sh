@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# vm: kernels=6.12 timeout=900 host-before=tests/fs/build
+# vm: kernels=6.12 cpus=1 timeout=900 host-before=tests/fs/build
 # What lies below need not be ext4: OPS random file calls of fsx on ecfs over each other kind of lower
 # filesystem, with the same kind as the oracle, unmounted and mounted again in between.
 # Arguments: the filesystem (ecfs), kinds (all). OPS and SEED come from the environment.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# vm: kernels=6.1,6.12 timeout=900 host-before=tests/fs/build
+# vm: kernels=6.1,6.12 cpus=1 timeout=900 host-before=tests/fs/build
 # One named check for each thing that the in-tree ecryptfs falls short of, and for what stacked
 # filesystems get wrong besides: all must pass on ecfs, in three option sets. The same checks run
 # on the in-tree module; their results are printed and count for nothing.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# vm: kernels=6.1,6.12 timeout=1200 host-before=tests/fs/build
+# vm: kernels=6.1,6.12 cpus=1 timeout=1200 host-before=tests/fs/build
 # The format, both ways. Every tree of the vectors is read byte for byte, with keys given at mount
 # and with keys found in the keyring, read-write and read-only, and reading changes nothing below,
 # not even an access time. What one module writes the other reads; names made by one are found by
