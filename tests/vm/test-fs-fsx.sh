@@ -3,7 +3,7 @@
 # vm: kernels=6.1,6.12 cpus=1 timeout=3600 host-before=tests/fs/build
 # fsx: random file calls (OPS of them) on each option set of the vectors, fewer on the other ciphers
 # and on the old kernel, compared with a plain ext4, with caches dropped and the filesystem unmounted
-# and mounted again in between; then several processes on one file.
+# and mounted again in between. Several processes on one file: test-fs-races.sh.
 # Arguments: the filesystem (ecfs), option sets (all). OPS and SEED come from the environment.
 . "$GUEST/guest.sh"
 . "$GUEST/fs.sh"
@@ -18,7 +18,8 @@ left_out=''
 [ "$engine" = ecfs ] ||
 	left_out='-x direct,tmpfile,renameat2,whiteout,sendfile,splice,copy_file_range,timestamps,statx,handle,fallocate,acl,utimensat,clone,preadv2,lease,symlink,getflags,listxattr,lseek'
 
-# run_set SET OPS MOUNTS ARGUMENTS, with so many mounts in between, in a shell of its own: everything it uses is named after the set.
+# run_set SET OPS MOUNTS ARGUMENTS, with so many mounts in between, in a shell of its own: everything
+# it uses is named after the set.
 run_set() {
 	keys=$keys/$1 upper=/upper/$1 lower=/lower/$1
 	mkdir -p "$keys" "$upper" "$lower/cipher" "$lower/plain/tree"
@@ -54,12 +55,6 @@ fs_ready "$engine" || { echo "no $engine in this kernel"; exit 1; }
 [ "$KERNEL" = 6.1 ] || no_journal='-O ^has_journal,^metadata_csum'
 # shellcheck disable=SC2086 # words or none
 fs_init ${no_journal-} || exit 1
-
-# 1 is a difference; 2 would be a tester that could not run.
-finds() {
-	"$@"
-	[ $? -eq 1 ]
-}
 
 # The tester first: silent on plain against plain, loud on each kind of sabotage.
 mkdir -p /lower/a /lower/b

@@ -10,10 +10,11 @@ shift $(($# > 0))
 sets=${*:-aes128 aes128-xattr}
 seed=${SEED:-20261121}
 
-# 1 is a difference; 2 would be a tester that could not run.
-finds() {
-	"$@"
-	[ $? -eq 1 ]
+# mounts SET WHAT_FOR: over an empty directory
+mounts() {
+	rm -rf /lower/cipher
+	mkdir -p /lower/cipher
+	fs_case "$1" && check "$1: mounts for $2" fs_mount "$engine" /lower/cipher /upper
 }
 
 fs_ready "$engine" || { check "$engine is in this kernel" false; finish; }
@@ -22,18 +23,14 @@ mkdir -p /lower/a /lower/b
 check "two processors are there" test "$(nproc)" -ge 2
 check "sabotage of stripes is found" finds "$bin/fsx" -s "$seed" -p 3 -n 200 -B stripe /lower/a /lower/b
 for set in $sets; do
-	rm -rf /lower/cipher
-	mkdir -p /lower/cipher
-	fs_case "$set" && check "$set: mounts for contention" fs_mount "$engine" /lower/cipher /upper || continue
+	mounts "$set" contention || continue
 	"$bin/fsx" -s "$seed" -p 4 -n 1500 /upper /upper >/run/fsx.out 2>&1
 	status=$?
 	cat /run/fsx.out
 	check "$set: 4 processes, 1500 rounds each, in stripes of one file" test $status -eq 0
 	check "$set: unmounts after contention" fs_umount /upper
 done
-rm -rf /lower/cipher
-mkdir -p /lower/cipher
-fs_case aes128 && check "aes128: mounts for races" fs_mount "$engine" /lower/cipher /upper || finish
+mounts aes128 races || finish
 for race in times owners handles; do
 	check "race: $race" "$bin/races" /upper $race && said
 done

@@ -13,6 +13,7 @@
 #	fs_mount TYPE LOWER UPPER [MOUNT_ECFS_ARGUMENT...]	with the set of fs_case
 #	fs_umount UPPER
 #	fs_ready TYPE		true if the kernel has that filesystem
+#	finds COMMAND...	true if fsx reports a difference
 #	said			what the command of the last check said
 #	fs_flaky		a filesystem without a journal at /small, on a disk that can fail, with a directory
 #				/small/cipher
@@ -117,6 +118,12 @@ fs_umount() {
 fs_ready() {
 	modprobe "$1" 2>/dev/null
 	grep -qw "$1" /proc/filesystems
+}
+
+# 1 is a difference; 2 would be a tester that could not run.
+finds() {
+	"$@"
+	[ $? -eq 1 ]
 }
 
 # The last line that the last check's command printed.
